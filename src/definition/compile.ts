@@ -1,0 +1,106 @@
+import { documentOf } from './compile/document.ts'
+import type { Compilation, Draft } from './compile/draft.ts'
+import { inDocumentOrder } from './compile/fault-order.ts'
+import { closedNames, compileInputSchema } from './compile/input-schema.ts'
+import { numberSteps } from './compile/numbering.ts'
+import { checkReferences } from './compile/references.ts'
+import { definitionFaults } from './compile/shapes.ts'
+import { compileList, MAX_STEPS } from './compile/steps.ts'
+import type { JsonObject } from './json.ts'
+import type { ActionShape, Fault, Plan, SequentialPlan } from './plan.ts'
+import type { Definition } from './schema.ts'
+import { compileTemplateInto, type Template, type TemplateFindings } from './template.ts'
+
+/**
+ * Compiles a definition, or says everything that is wrong with it, in document order. Bad input never throws. The definition
+ * in the answer is a copy as plain JSON.
+ */
+export function compile(
+  definition: unknown,
+  actions: ReadonlyMap<string, ActionShape>,
+): { plan: Plan; definition: Definition } | { faults: readonly Fault[] } {
+  const copy = documentOf(definition)
+  if ('fault' in copy) return { faults: [copy.fault] }
+  const { document } = copy
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+    return { faults: [{ pointer: '', message: 'The definition must be an object with name and steps' }] }
+  }
+  const all: Compilation = {
+    definition: document,
+    actions,
+    faults: [],
+    drafts: new Map(),
+    names: closedNames(document),
+    steps: 0,
+  }
+  const plan = compileDocument(document, all)
+  if (all.faults.length > 0) return { faults: inDocumentOrder(document, all.faults) }
+  return { plan, definition: document as unknown as Definition }
+}
+
+function compileDocument(document: JsonObject, all: Compilation): Plan {
+  all.faults.push(...definitionFaults(document))
+  const root = rootDraft()
+  const steps = compileList(document.steps, '/steps', root, 'steps', all)
+  const rootPlan = Object.assign(root.plan, { steps: steps.map(({ plan }) => plan) }) as SequentialPlan
+  if (all.steps > MAX_STEPS) {
+    all.faults.push({ pointer: '/steps', message: `There are ${all.steps} steps; at most ${MAX_STEPS} are taken` })
+  }
+  const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
+  const output = compileOutput(document, findings, all)
+  checkReferences(root, findings.references, all)
+  const { inputFaults, faults } = compileInputSchema(document.inputSchema)
+  all.faults.push(...faults)
+  return {
+    name: String(document.name),
+    root: rootPlan,
+    steps: new Map(Array.from(all.drafts, ([id, draft]) => [id, draft.plan])),
+    leafCount: numberSteps(root),
+    variables: (document.variables ?? {}) as JsonObject,
+    timeoutMs: typeof document.timeoutMs === 'number' ? document.timeoutMs : null,
+    checkpoints: { keep: 10, compact: false, ...(document.checkpoints as Partial<Plan['checkpoints']> | undefined) },
+    output,
+    inputFaults,
+  }
+}
+
+/** The root is a sequential step without a definition of its own. */
+function rootDraft(): Draft {
+  const plan: SequentialPlan = {
+    type: 'sequential',
+    id: '',
+    name: '',
+    parent: null,
+    position: 0,
+    number: 1,
+    weight: 1,
+    when: null,
+    dependencies: [],
+    timeoutMs: null,
+    steps: [],
+  }
+  return {
+    id: '',
+    pointer: '',
+    plan,
+    parent: null,
+    list: 'steps',
+    position: 0,
+    depth: 0,
+    children: [],
+    references: [],
+    dependencies: [],
+  }
+}
+
+function compileOutput(document: JsonObject, findings: TemplateFindings, all: Compilation): Template | null {
+  if (document.output === undefined) return null
+  const template = compileTemplateInto(findings, document.output, { names: all.names })
+  for (const { pointer, message } of findings.faults) all.faults.push({ pointer: `/output${pointer}`, message })
+  findings.references.splice(
+    0,
+    Number.POSITIVE_INFINITY,
+    ...findings.references.map(({ stepId, pointer }) => ({ stepId, pointer: `/output${pointer}` })),
+  )
+  return template
+}

@@ -1,0 +1,64 @@
+import type { JsonObject } from '../json.ts'
+import { pointerTo } from '../json-pointer.ts'
+import { didYouMean } from '../nearest.ts'
+import type { ActionPlan, ActionShape, RetryPolicy } from '../plan.ts'
+import type { RetryPolicy as RetryPolicyDefinition } from '../schema-fields.ts'
+import { compileTemplateInto, type TemplateFindings } from '../template.ts'
+import { configFaults } from './action-config.ts'
+import type { Compilation, Draft } from './draft.ts'
+import { noRetry, retryPolicyOf } from './retry-policy.ts'
+
+type ActionPlanDraft = { -readonly [Key in keyof ActionPlan]: ActionPlan[Key] }
+
+/** What an action step has beyond the others: its action's config, its policy, its delivery. */
+export function compileAction(
+  step: JsonObject,
+  config: JsonObject,
+  draft: Draft,
+  plan: ActionPlanDraft,
+  all: Compilation,
+): void {
+  const { type: action, ...rest } = config
+  plan.action = String(action)
+  plan.delivery = step.delivery === 'at_most_once' ? 'at_most_once' : 'at_least_once'
+  plan.retry = retryOf(step, draft, plan.delivery, all)
+  const shape = shapeOf(config, draft, all)
+  const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
+  plan.config = compileTemplateInto(findings, rest, {
+    names: all.names,
+    secretFields: shape?.secretFields ?? [''],
+    literalFields: shape?.literalFields ?? [],
+  })
+  const pointer = pointerTo(draft.pointer, 'config')
+  const faults = shape ? [...findings.faults, ...configFaults(shape, rest)] : findings.faults
+  for (const fault of faults) all.faults.push({ ...fault, pointer: pointer + fault.pointer })
+  for (const { stepId, pointer: place } of findings.references)
+    draft.references.push({ stepId, pointer: pointer + place })
+}
+
+function shapeOf({ type }: JsonObject, draft: Draft, all: Compilation): ActionShape | undefined {
+  if (typeof type !== 'string') return undefined
+  const shape = all.actions.get(type)
+  if (!shape) {
+    const known = [...all.actions.keys()]
+    const message = `There is no action ${JSON.stringify(type)}; there are ${known.join(', ')}.${didYouMean(type, known)}`
+    all.faults.push({ pointer: `${draft.pointer}/config/type`, message })
+  }
+  return shape
+}
+
+/** The step's own policy, else the workflow's. A step that may be performed once has one attempt whatever the workflow says. */
+function retryOf(step: JsonObject, draft: Draft, delivery: ActionPlan['delivery'], all: Compilation): RetryPolicy {
+  const own = policyOf(step)
+  if (delivery === 'at_least_once') return own ?? policyOf(all.definition) ?? noRetry
+  if (own && own.maxAttempts !== 1) {
+    const message = 'An at_most_once step has one attempt: set maxAttempts to 1, or leave retryPolicy out'
+    all.faults.push({ pointer: `${draft.pointer}/retryPolicy`, message })
+  }
+  return noRetry
+}
+
+function policyOf({ retryPolicy }: JsonObject): RetryPolicy | null {
+  if (typeof retryPolicy !== 'object' || retryPolicy === null || Array.isArray(retryPolicy)) return null
+  return retryPolicyOf(retryPolicy as RetryPolicyDefinition)
+}

@@ -1,0 +1,87 @@
+import { didYouMean } from '../nearest.ts'
+import type { Compilation, Draft, Reference } from './draft.ts'
+import { graphOf, type ParallelGraph } from './parallel-graph.ts'
+
+/** Guesses are made for so many unknown names; with more of them something else is wrong. */
+const MAX_GUESSES = 20
+
+type Graphs = ReadonlyMap<Draft, ParallelGraph>
+
+/** Checks that every step that a step names exists and can have ended before; hands the graphs of parallels to their plans. */
+export function checkReferences(root: Draft, outputReferences: readonly Reference[], all: Compilation): void {
+  const drafts = [...descendants(root)]
+  const graphs = new Map<Draft, ParallelGraph>()
+  for (const draft of drafts) {
+    if (draft.plan.type !== 'parallel') continue
+    const { graph, faults } = graphOf(draft, all.drafts)
+    graphs.set(draft, graph)
+    all.faults.push(...faults)
+    draft.plan.dependants = graph.dependants
+  }
+  const unknown = unknownSteps(all)
+  for (const draft of drafts) {
+    for (const reference of draft.references) {
+      const named = all.drafts.get(reference.stepId)
+      const fault = named ? notBefore(draft, named, graphs) : unknown(reference.stepId)
+      if (fault) all.faults.push({ pointer: reference.pointer, message: fault })
+    }
+    for (const dependency of draft.dependencies) {
+      const named = all.drafts.get(dependency.stepId)
+      // Siblings in a parallel have been looked at with their graph.
+      const fault = !named
+        ? unknown(dependency.stepId)
+        : draft.parent?.plan.type === 'parallel'
+          ? null
+          : notBefore(draft, named, graphs)
+      if (fault) all.faults.push({ pointer: dependency.pointer, message: fault })
+    }
+  }
+  for (const { stepId, pointer } of outputReferences) {
+    if (!all.drafts.has(stepId)) all.faults.push({ pointer, message: unknown(stepId) })
+  }
+}
+
+function* descendants(draft: Draft): Generator<Draft> {
+  const stack = [draft]
+  for (let next = stack.pop(); next; next = stack.pop()) {
+    yield next
+    stack.push(...next.children)
+  }
+}
+
+function unknownSteps(all: Compilation): (stepId: string) => string {
+  let guesses = 0
+  return (stepId) => {
+    const hint = guesses++ < MAX_GUESSES ? didYouMean(stepId, all.drafts.keys()) : ''
+    return `There is no step "${stepId}".${hint}`
+  }
+}
+
+/** Why the named step cannot have ended when the reader begins, or null when it can. */
+function notBefore(reader: Draft, named: Draft, graphs: Graphs): string | null {
+  const id = `Step "${named.id}"`
+  if (reader === named) return 'A step cannot name itself: it has no result before it has run'
+  let [ours, theirs] = [reader, named]
+  while (ours.depth > theirs.depth) ours = ours.parent as Draft
+  if (ours === theirs) return `${id} contains this step, so it ends after it`
+  while (theirs.depth > ours.depth) theirs = theirs.parent as Draft
+  if (ours === theirs) return `${id} stands within this step, so it runs after this is evaluated`
+  while (ours.parent !== theirs.parent) {
+    ours = ours.parent as Draft
+    theirs = theirs.parent as Draft
+  }
+  if (ours.list !== theirs.list) return `${id} stands in the other branch, of which only one runs`
+  const common = ours.parent as Draft
+  if (common.plan.type !== 'parallel') {
+    return ours.position > theirs.position ? null : `${id} comes after this step; only what comes before has a result`
+  }
+  return besideInParallel(ours, theirs, reader, id, graphs.get(common) as ParallelGraph)
+}
+
+function besideInParallel(ours: Draft, theirs: Draft, reader: Draft, id: string, graph: ParallelGraph): string | null {
+  const [own, other] = [graph.positionOf(ours), graph.positionOf(theirs)]
+  if (graph.waitsFor(own, other)) return null
+  const who = ours === reader ? 'this step' : `"${ours.id}"`
+  if (graph.waitsFor(other, own)) return `${id} runs after ${who}, since "${theirs.id}" depends on it`
+  return `${id} runs beside ${who}: name "${theirs.id}" in the dependencies of ${who}`
+}

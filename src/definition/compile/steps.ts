@@ -1,0 +1,152 @@
+import { compileExpression, type Expression, ExpressionError } from '../expression.ts'
+import type { Json, JsonObject } from '../json.ts'
+import { pointerTo } from '../json-pointer.ts'
+import { didYouMean } from '../nearest.ts'
+import { stepTypes } from '../schema.ts'
+import { compileAction } from './action.ts'
+import type { Compilation, Draft, StepPlanDraft } from './draft.ts'
+import { isStepType, type StepType, stepFaults } from './shapes.ts'
+
+/** Most steps of a definition, and how deep they may nest. */
+export const MAX_STEPS = 10_000
+export const MAX_NESTING = 100
+
+/** Compiles a list of steps and, through them, all that stand within. */
+export function compileList(
+  steps: Json | undefined,
+  pointer: string,
+  parent: Draft,
+  list: Draft['list'],
+  all: Compilation,
+): Draft[] {
+  if (!Array.isArray(steps)) return []
+  if (parent.depth >= MAX_NESTING && steps.length > 0) {
+    all.faults.push({ pointer, message: `nests steps deeper than ${MAX_NESTING} levels; use fewer levels` })
+    return []
+  }
+  return steps.flatMap((step, position) => {
+    const place = { pointer: pointerTo(pointer, position), parent, list, position, depth: parent.depth + 1 }
+    const draft =
+      typeof step === 'object' && step !== null && !Array.isArray(step) ? compileStep(step, place, all) : null
+    if (draft) parent.children.push(draft)
+    return draft ?? []
+  })
+}
+
+type Place = Pick<Draft, 'pointer' | 'parent' | 'list' | 'position' | 'depth'>
+
+function compileStep(step: JsonObject, place: Place, all: Compilation): Draft | null {
+  all.steps++
+  const { type } = step
+  if (!isStepType(type)) {
+    all.faults.push(unknownType(type, place.pointer))
+    if (typeof step.id === 'string') register(draftOf(step, 'sequential', place), all)
+    return null
+  }
+  const draft = draftOf(step, type, place)
+  if (typeof step.id === 'string') register(draft, all)
+  all.faults.push(...stepFaults(type, step, place.pointer))
+  compileWhen(step, draft, all)
+  collectDependencies(step, draft)
+  if (typeof step.config === 'object' && step.config !== null && !Array.isArray(step.config)) {
+    compileConfig(step, step.config, draft, all)
+  }
+  return draft
+}
+
+function unknownType(type: Json | undefined, pointer: string) {
+  const message =
+    type === undefined
+      ? `is missing; there are ${stepTypes.join(', ')}`
+      : `${JSON.stringify(type)} is no type of step; there are ${stepTypes.join(', ')}.${didYouMean(String(type), stepTypes)}`
+  return { pointer: pointerTo(pointer, 'type'), message }
+}
+
+function register(draft: Draft, all: Compilation): void {
+  const other = all.drafts.get(draft.id)
+  if (!other) all.drafts.set(draft.id, draft)
+  else {
+    const message = `"${draft.id}" is the id of ${other.pointer} too; ids are unique in the whole definition`
+    all.faults.push({ pointer: pointerTo(draft.pointer, 'id'), message })
+  }
+}
+
+/** A draft with what every step has; weight and number follow when the tree is complete. */
+function draftOf(step: JsonObject, type: StepType, place: Place): Draft {
+  const id = typeof step.id === 'string' ? step.id : ''
+  const plan = {
+    type,
+    id,
+    name: typeof step.name === 'string' ? step.name : id,
+    parent: place.parent?.plan ?? null,
+    position: place.position,
+    number: 0,
+    weight: 0,
+    when: null,
+    dependencies: Array.isArray(step.dependencies) ? step.dependencies : [],
+    timeoutMs: typeof step.timeoutMs === 'number' ? step.timeoutMs : null,
+  } as unknown as StepPlanDraft
+  return { ...place, id, plan, children: [], references: [], dependencies: [] }
+}
+
+function collectDependencies(step: JsonObject, draft: Draft): void {
+  if (!Array.isArray(step.dependencies)) return
+  const pointer = pointerTo(draft.pointer, 'dependencies')
+  for (const [index, stepId] of step.dependencies.entries()) {
+    if (typeof stepId === 'string') draft.dependencies.push({ stepId, pointer: pointerTo(pointer, index) })
+  }
+}
+
+function compileWhen(step: JsonObject, draft: Draft, all: Compilation): void {
+  if (typeof step.when === 'string')
+    draft.plan.when = compileAt(step.when, pointerTo(draft.pointer, 'when'), draft, all)
+}
+
+function compileConfig(step: JsonObject, config: JsonObject, draft: Draft, all: Compilation): void {
+  const { plan } = draft
+  const pointer = pointerTo(draft.pointer, 'config')
+  const list = (name: Draft['list']) =>
+    compileList(config[name], pointerTo(pointer, name), draft, name, all).map((child) => child.plan)
+  switch (plan.type) {
+    case 'action':
+      compileAction(step, config, draft, plan, all)
+      return
+    case 'sequential':
+      plan.steps = list('steps')
+      return
+    case 'parallel':
+      plan.steps = list('steps')
+      plan.concurrency = typeof config.concurrency === 'number' ? config.concurrency : Number.POSITIVE_INFINITY
+      return
+    case 'condition': {
+      const isGate = config.then === undefined && config.else === undefined
+      if (!isGate && config.onFalse !== undefined) {
+        all.faults.push({
+          pointer: `${pointer}/onFalse`,
+          message: 'is for a condition without then and else; leave it out, or them',
+        })
+      }
+      if (typeof config.condition === 'string') {
+        const condition = compileAt(config.condition, `${pointer}/condition`, draft, all)
+        if (condition) plan.condition = condition
+      }
+      // biome-ignore lint/suspicious/noThenProperty: the language says then
+      plan.branches = isGate ? null : { then: list('then'), else: list('else') }
+      plan.onFalse = (config.onFalse ?? 'skip_rest') as typeof plan.onFalse
+    }
+  }
+}
+
+/** Compiles an expression of a step; a bad one is a fault and null. */
+function compileAt(source: string, pointer: string, draft: Draft, all: Compilation): Expression | null {
+  try {
+    const expression = compileExpression(source, { names: all.names })
+    for (const stepId of expression.stepIds) draft.references.push({ stepId, pointer })
+    return expression
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error
+    const message = source.includes('{{') ? 'is an expression already: write it bare, without {{ }}' : error.message
+    all.faults.push({ pointer, message })
+    return null
+  }
+}

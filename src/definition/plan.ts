@@ -1,0 +1,108 @@
+import type { Expression } from './expression.ts'
+import type { Json, JsonObject } from './json.ts'
+import type { Template } from './template.ts'
+
+/** When and how often a failed attempt is repeated. All durations are milliseconds. */
+export interface RetryPolicy {
+  readonly maxAttempts: number
+  readonly initialIntervalMs: number
+  readonly backoffCoefficient: number
+  readonly maxIntervalMs: number
+  /** Share of the interval that a hash of (execution, path, attempt) may take away or add: 0.2 is ±20 %. */
+  readonly jitter: number
+  /** Total budget from the first attempt's start, attempts and waits together; null is unbounded. */
+  readonly maxElapsedMs: number | null
+  /** Error types that are retried; null leaves it to the error's own `retryable`. */
+  readonly retryOn: readonly string[] | null
+  readonly nonRetryable: readonly string[]
+}
+
+/** What every step of a compiled definition has, whatever its type. */
+interface StepPlanBase {
+  readonly id: string
+  readonly name: string
+  /** The composite that it stands in; null only for the root, a sequential step with the id ''. */
+  readonly parent: CompositePlan | null
+  /** Index among the parent's children (of its branch, in a condition). */
+  readonly position: number
+  /** 1-based number among the definition's leaf steps in document order; for a composite that of its first leaf. */
+  readonly number: number
+  /** Share of the whole execution, 0..1: a composite's is split equally among its children. */
+  readonly weight: number
+  readonly when: Expression | null
+  /** Ids of steps that must be completed before this one begins. */
+  readonly dependencies: readonly string[]
+  /** Milliseconds that one attempt (action) or the whole step (composite) may take; null is unbounded. */
+  readonly timeoutMs: number | null
+}
+
+export interface ActionPlan extends StepPlanBase {
+  readonly type: 'action'
+  /** The action's registered name, `config.type`. */
+  readonly action: string
+  /** `config` without `type`, its strings compiled. */
+  readonly config: Template
+  readonly retry: RetryPolicy
+  readonly delivery: 'at_least_once' | 'at_most_once'
+}
+
+export interface ConditionPlan extends StepPlanBase {
+  readonly type: 'condition'
+  readonly condition: Expression
+  /** The branches; both null makes it a gate, which is a leaf. A branch that is left out is an empty list. */
+  readonly branches: { readonly then: readonly StepPlan[]; readonly else: readonly StepPlan[] } | null
+  /** What a gate does when its condition is false. */
+  readonly onFalse: 'skip_rest' | 'continue' | 'fail'
+}
+
+export interface ParallelPlan extends StepPlanBase {
+  readonly type: 'parallel'
+  readonly steps: readonly StepPlan[]
+  /** How many children may be under way at once; Infinity without a limit. */
+  readonly concurrency: number
+  /** By position: positions of the children that name this one as a dependency. */
+  readonly dependants: readonly (readonly number[])[]
+}
+
+export interface SequentialPlan extends StepPlanBase {
+  readonly type: 'sequential'
+  readonly steps: readonly StepPlan[]
+}
+
+export type StepPlan = ActionPlan | ConditionPlan | ParallelPlan | SequentialPlan
+export type CompositePlan = ConditionPlan | ParallelPlan | SequentialPlan
+
+/** A definition compiled for execution: immutable, shared by every execution of its version. */
+export interface Plan {
+  readonly name: string
+  readonly root: SequentialPlan
+  /** Every step by id; ids are unique in the whole definition. The root is not in it. */
+  readonly steps: ReadonlyMap<string, StepPlan>
+  /** How many leaf steps the definition has (actions, and conditions without branches). */
+  readonly leafCount: number
+  readonly variables: JsonObject
+  /** Milliseconds that the whole execution may take, pauses not counted; null is unbounded. */
+  readonly timeoutMs: number | null
+  readonly checkpoints: { readonly keep: number; readonly compact: boolean }
+  /** The execution's output; null: the `data` at the end of the root. */
+  readonly output: Template | null
+  /** Faults of an input against `inputSchema`, as JSON pointers into the input; empty when it fits. */
+  readonly inputFaults: (input: Json) => readonly Fault[]
+}
+
+/** One fault of a definition or an input: where (RFC 6901 JSON pointer) and what, with the remedy in the message. */
+export interface Fault {
+  readonly pointer: string
+  readonly message: string
+}
+
+/** What the compiler must know of an action type: its config's schema and where secrets and templates may stand. */
+export interface ActionShape {
+  readonly type: string
+  /** JSON Schema of `config` without `type`. */
+  readonly configSchema: object
+  /** Pointers into config below which `secrets.NAME` may be used, e.g. `/headers`. */
+  readonly secretFields: readonly string[]
+  /** Pointers into config whose strings are taken literally and may hold no template, e.g. `/query`. */
+  readonly literalFields: readonly string[]
+}

@@ -1,0 +1,91 @@
+import { type Static, Type } from 'typebox'
+
+// The fields that the schemas of the language are made of. Descriptions show in OpenAPI and in the messages of faults.
+
+/** Ten years: longer durations are a mistake of unit. */
+const MAX_DURATION_MS = 10 * 365 * 24 * 3600 * 1000
+
+export const durationMs = (
+  description: string,
+  options: { minimum?: number; default?: number; examples?: number[] } = {},
+) => Type.Integer({ minimum: 1, maximum: MAX_DURATION_MS, ...options, description })
+
+/** Text that ends in a text column, which cannot hold U+0000. */
+export const storedText = (maxLength: number, description: string, minLength = 0) =>
+  Type.String({ minLength, maxLength, pattern: '^[^\\u0000]*$', description })
+
+export const StepId = Type.String({
+  pattern: '^[A-Za-z_][A-Za-z0-9_-]{0,63}$',
+  description: 'Unique in the whole definition: a letter or _, then up to 63 letters, digits, _ or -',
+  examples: ['fetch-data'],
+})
+
+export const ExpressionText = (description: string, examples: string[]) =>
+  Type.String({ minLength: 1, description: `${description} A bare expression, without {{ }}`, examples })
+
+const ErrorTypes = (description: string) =>
+  Type.Array(Type.String({ minLength: 1, maxLength: 100 }), {
+    maxItems: 100,
+    description,
+    examples: [['TimeoutError', 'Http5xx']],
+  })
+
+export const RetryPolicy = Type.Object(
+  {
+    maxAttempts: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1_000_000, default: 5, description: 'Attempts in all, the first included' }),
+    ),
+    initialIntervalMs: Type.Optional(durationMs('Wait before the second attempt', { minimum: 0, default: 500 })),
+    backoffCoefficient: Type.Optional(
+      Type.Number({
+        minimum: 1,
+        maximum: 100,
+        default: 2,
+        description: 'What each wait is multiplied by for the next',
+      }),
+    ),
+    maxIntervalMs: Type.Optional(durationMs('Longest wait between two attempts', { minimum: 0, default: 60_000 })),
+    jitter: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1,
+        default: 0.2,
+        description: 'Share of a wait that chance may add or take: 0.2 is ±20 %',
+      }),
+    ),
+    maxElapsedMs: Type.Optional(
+      Type.Union([durationMs('Budget from the first attempt on'), Type.Null()], {
+        default: 600_000,
+        description: 'Budget from the first attempt on, attempts and waits together; null is unbounded',
+      }),
+    ),
+    retryOn: Type.Optional(
+      ErrorTypes('Error types that are retried; by default those that the error itself calls retryable'),
+    ),
+    nonRetryable: Type.Optional(ErrorTypes('Error types that are never retried')),
+  },
+  {
+    $id: 'RetryPolicy',
+    additionalProperties: false,
+    description:
+      'When a failed attempt is repeated. Fields left out take their defaults; without a policy there is one attempt',
+  },
+)
+
+export type RetryPolicy = Static<typeof RetryPolicy>
+
+/** What a step of any type may have. */
+export const stepFields = {
+  id: StepId,
+  name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'For people; the id by default' })),
+  when: Type.Optional(
+    ExpressionText('The step is skipped unless this is true.', ['input.notify', 'steps.check.output === true']),
+  ),
+  dependencies: Type.Optional(
+    Type.Array(StepId, {
+      uniqueItems: true,
+      description: 'Ids of steps that must be completed before: siblings in a parallel, steps before it in a sequence',
+      examples: [['fetch-data']],
+    }),
+  ),
+}

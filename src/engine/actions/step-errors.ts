@@ -1,0 +1,35 @@
+/**
+ * One row a type of step error: [what it means, whether it is worth another attempt unless the error itself says
+ * otherwise]. The names are public: `retryOn` and `nonRetryable` of a retry policy go by them. docs/errors.md is kept in
+ * step by a test.
+ */
+export const stepErrors = {
+  ValidationError: ['The rendered config does not fit the action; `details.faults` says where', false],
+  ExpressionError: ['An expression or a template could not be evaluated', false],
+  TimeoutError: ["The attempt took longer than the step's `timeoutMs`, or its peer stayed silent", true],
+  ConnectionError: [
+    'The other side could not be reached, or the connection broke; `cause.type` is the system code',
+    true,
+  ],
+  Http4xx: ['The server answered 400 to 499; retried for 408, 425 and 429 only', false],
+  Http5xx: ['The server answered 500 to 599', true],
+  HttpError: ['The server answered with something else that was not expected, or that cannot be read', false],
+  DatabaseError: ['PostgreSQL refused the query; retried for SQLSTATE classes 08, 40, 53 and 57P', false],
+  AgentError: ['The agent refused, or its answer does not fit; retried for 408, 429, 5xx and unfit answers', false],
+  PayloadTooLarge: ['An output, an input or an answer is larger than is taken', false],
+  StateTooLarge: ["The execution's state would grow past its limit", false],
+  ConditionNotMet: ['A condition with `onFalse: "fail"` was false', false],
+  StepInterrupted: ['An at_most_once step was under way when its node died: nobody knows whether it happened', false],
+  Cancelled: ['The attempt was aborted because its execution or an ancestor was cancelled', false],
+  CrashLoop: ['Five nodes in a row died with the execution before it came a step further', false],
+  InternalError: ['A bug, in Cairn or in an action; the log has the error id', false],
+} as const satisfies Record<string, readonly [meaning: string, retryable: boolean]>
+
+export type StepErrorType = keyof typeof stepErrors
+
+const rows: ReadonlyMap<string, readonly [string, boolean]> = new Map(Object.entries(stepErrors))
+
+/** Whether an error of this type is retried when nothing else says so. Types of an action's own are: a policy was asked for. */
+export function retryableByDefault(type: string): boolean {
+  return rows.get(type)?.[1] ?? true
+}

@@ -1,0 +1,198 @@
+import type { Json } from '../definition/json.ts'
+import type { ActionPlan } from '../definition/plan.ts'
+import { type ActionContext, ActionError, type ActionResult, failureOf } from './actions/action.ts'
+import type { ActionRegistry } from './actions/registry.ts'
+import type { AttemptSlots } from './attempt-slots.ts'
+import type { Clock, Timer } from './clock.ts'
+import type { ExecutionError } from './core/event.ts'
+import type { Log } from './log.ts'
+import type { AttemptTrace, Observer } from './observer.ts'
+
+/** How an attempt ended. */
+export type AttemptOutcome =
+  | { readonly type: 'completed'; readonly result: ActionResult; readonly durationMs: number }
+  | { readonly type: 'failed'; readonly error: ExecutionError; readonly durationMs: number }
+
+/** What an attempt is about. */
+export interface AttemptSubject {
+  readonly executionId: string
+  readonly workflowId: string
+  readonly correlationId: string | null
+  readonly plan: ActionPlan
+  readonly path: string
+  readonly attempt: number
+  readonly idempotencyKey: string
+  readonly traceparent: string | undefined
+  /** How long it may take, by its own timeout and by what is left of the retry budget; null is unbounded. */
+  readonly timeoutMs: number | null
+}
+
+/** What it needs of the node. */
+export interface AttemptServices {
+  readonly actions: ActionRegistry
+  readonly slots: AttemptSlots
+  readonly clock: Clock
+  readonly log: Log
+  readonly mayPerform: () => boolean
+  readonly observer: Observer
+}
+
+/*
+ * One attempt of an action and its ways:
+ *
+ *   queued (no free slot) ──▶ running ──▶ ended (onEnd is called once)
+ *        └────────────────────────┴─────▶ aborted (onEnd is never called; what the action still does is ignored)
+ */
+export class Attempt implements ActionContext {
+  readonly #subject: AttemptSubject
+  readonly #services: AttemptServices
+  readonly #onEnd: (outcome: AttemptOutcome) => void
+  readonly #leaveLine: () => void
+  readonly #config: () => Json | undefined
+  readonly #data: () => Json
+  #controller: AbortController | null = null
+  #timeout: Timer | null = null
+  #trace: AttemptTrace | null = null
+  #startedAt = 0
+  #phase: 'queued' | 'running' | 'over' = 'queued'
+
+  /** Begins at once when a slot is free. `config` renders the templates, when the attempt begins; both may throw. */
+  constructor(
+    subject: AttemptSubject,
+    services: AttemptServices,
+    inputs: { readonly config: () => Json | undefined; readonly data: () => Json },
+    onEnd: (outcome: AttemptOutcome) => void,
+  ) {
+    this.#subject = subject
+    this.#services = services
+    this.#config = inputs.config
+    this.#data = inputs.data
+    this.#onEnd = onEnd
+    this.#leaveLine = services.slots.take(() => this.#begin())
+  }
+
+  get executionId(): string {
+    return this.#subject.executionId
+  }
+  get workflowId(): string {
+    return this.#subject.workflowId
+  }
+  get path(): string {
+    return this.#subject.path
+  }
+  get stepId(): string {
+    return this.#subject.plan.id
+  }
+  get attempt(): number {
+    return this.#subject.attempt
+  }
+  get idempotencyKey(): string {
+    return this.#subject.idempotencyKey
+  }
+  get correlationId(): string | null {
+    return this.#subject.correlationId
+  }
+  get traceparent(): string | undefined {
+    return this.#trace?.traceparent ?? this.#subject.traceparent
+  }
+  get data(): Json {
+    return this.#data()
+  }
+  get log(): Log {
+    return this.#services.log.child({ executionId: this.executionId, path: this.path, attempt: this.attempt })
+  }
+  get delivery(): ActionPlan['delivery'] {
+    return this.#subject.plan.delivery
+  }
+  get timeoutMs(): number | null {
+    return this.#subject.timeoutMs
+  }
+  get isOver(): boolean {
+    return this.#phase === 'over'
+  }
+
+  /** Made when first asked for: most attempts of quick actions never ask. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
+  }
+
+  readonly mayPerform = (): void => {
+    if (this.#phase !== 'running') throw this.signal.reason ?? new ActionError('Cancelled', 'the attempt is over')
+    if (!this.#services.mayPerform()) throw new ActionError('StepInterrupted', 'this node has lost its lease')
+  }
+
+  /** Ends it without an outcome. */
+  abort(reason: string): void {
+    if (this.#phase === 'over') return
+    const wasRunning = this.#phase === 'running'
+    this.#leaveLine?.()
+    this.#close()
+    this.#controller?.abort(new ActionError('Cancelled', reason))
+    this.#trace?.end(null)
+    if (wasRunning) this.#services.slots.release()
+  }
+
+  #begin(): void {
+    this.#phase = 'running'
+    this.#startedAt = this.#services.clock.monotonic()
+    this.#trace = this.#services.observer.attemptStarted(this.#subject)
+    let outcome: ActionResult | Promise<ActionResult>
+    try {
+      outcome = this.#trace === null ? this.#perform() : this.#trace.run(() => this.#perform())
+    } catch (thrown) {
+      return this.#fail(failureOf(thrown))
+    }
+    if (!(outcome instanceof Promise)) return this.#succeed(outcome)
+    const { timeoutMs } = this.#subject
+    if (timeoutMs !== null) this.#timeout = this.#services.clock.after(timeoutMs, () => this.#timeOut(timeoutMs))
+    outcome.then(
+      (result) => this.#succeed(result),
+      (thrown) => this.#fail(failureOf(thrown)),
+    )
+  }
+
+  #perform(): ActionResult | Promise<ActionResult> {
+    const { action } = this.#subject.plan
+    const { actions } = this.#services
+    const config = actions.validate(action, this.#config() ?? {})
+    const outcome: unknown = actions.get(action)!.perform(config, this)
+    if (typeof (outcome as Promise<ActionResult> | null)?.then !== 'function') return outcome as ActionResult
+    return Promise.resolve(outcome as Promise<ActionResult>)
+  }
+
+  /** The action is told by its signal and not waited for: it has had its time. */
+  #timeOut(timeoutMs: number): void {
+    const error = new ActionError('TimeoutError', `the attempt took longer than ${timeoutMs} ms`)
+    const controller = this.#controller
+    this.#fail(failureOf(error))
+    controller?.abort(error)
+  }
+
+  #succeed(result: ActionResult): void {
+    if (this.#phase === 'over') return
+    this.#end({ type: 'completed', result, durationMs: this.#elapsedMs() })
+  }
+
+  #fail(error: ExecutionError): void {
+    if (this.#phase === 'over') return
+    this.#end({ type: 'failed', error, durationMs: this.#elapsedMs() })
+  }
+
+  #end(outcome: AttemptOutcome): void {
+    this.#close()
+    this.#trace?.end(outcome)
+    this.#services.observer.attemptEnded(this.#subject, outcome)
+    this.#services.slots.release()
+    this.#onEnd(outcome)
+  }
+
+  #close(): void {
+    this.#phase = 'over'
+    this.#timeout?.cancel()
+  }
+
+  #elapsedMs(): number {
+    return Math.round(this.#services.clock.monotonic() - this.#startedAt)
+  }
+}

@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto'
+import type { Json } from '../definition/json.ts'
+import type { ActionPlan, Plan } from '../definition/plan.ts'
+import type { ExecutionRow } from '../repository/execution-row.ts'
+import { failureOf } from './actions/action.ts'
+import { Attempt, type AttemptOutcome, type AttemptSubject } from './attempt.ts'
+import { dataOf } from './core/data.ts'
+import type { ExecutionError, Fact, StepResult } from './core/event.ts'
+import { nextRetryAt } from './core/retry.ts'
+import { StepScope } from './core/scope.ts'
+import { type ExecutionState, idempotencyKeyOf, type StepState } from './core/state.ts'
+import { planOf } from './core/turn.ts'
+import { infoOf } from './facts.ts'
+import { checkResult } from './result.ts'
+import type { Services } from './services.ts'
+
+/** The attempts of one execution that are under way, and how their outcomes become facts. */
+export class Attempts {
+  readonly #row: ExecutionRow
+  readonly #plan: Plan
+  readonly #services: Services
+  readonly #record: (fact: Fact) => void
+  readonly #running = new Map<string, Attempt>()
+  /** About what the state takes: the bytes of all events that it was folded from. */
+  #heldBytes = 0
+
+  constructor(row: ExecutionRow, plan: Plan, services: Services, record: (fact: Fact) => void) {
+    this.#row = row
+    this.#plan = plan
+    this.#services = services
+    this.#record = record
+  }
+
+  get count(): number {
+    return this.#running.size
+  }
+
+  /** Notes that the state has grown. */
+  hold(bytes: number): void {
+    this.#heldBytes += bytes
+  }
+
+  /**
+   * Performs the attempt that the step is at. Past two thirds of the lease nothing begins: the node is about to learn why.
+   * A draining node leaves it to the next one, except for what is on record as started and must not be repeated.
+   */
+  perform(state: ExecutionState, step: StepState, isDraining: boolean): void {
+    const plan = planOf(this.#plan, step) as ActionPlan
+    if (this.#running.has(step.path) || !this.#services.mayPerform()) return
+    if (isDraining && plan.delivery === 'at_least_once') return
+    const subject = this.#subjectOf(plan, state, step)
+    const { secrets, feed, clock } = this.#services
+    if (feed.isWatched(subject.executionId)) {
+      const { path, attempt } = subject
+      feed.hint(subject.executionId, { type: 'step.started', path, attempt, at: clock.now() })
+    }
+    const inputs = {
+      config: () =>
+        plan.config.render(
+          new StepScope(this.#plan, state, step, infoOf(this.#row, state), (name) => secrets.get(name)),
+        ),
+      data: () => dataOf(this.#plan, state, step),
+    }
+    const firstStartedAt = step.firstStartedAt ?? clock.now()
+    const attempt = new Attempt(subject, this.#services, inputs, (outcome) => {
+      this.#running.delete(step.path)
+      this.#record(this.#factOf(outcome, subject, firstStartedAt))
+    })
+    if (!attempt.isOver) this.#running.set(step.path, attempt)
+  }
+
+  abort(path: string): void {
+    this.#running.get(path)?.abort('it was cancelled')
+    this.#running.delete(path)
+  }
+
+  abortAll(reason: string): void {
+    for (const attempt of this.#running.values()) attempt.abort(reason)
+    this.#running.clear()
+  }
+
+  /** Aborts the attempts that may be performed again. Answers the longest timeout (ms) of those that go on. */
+  abortRepeatable(reason: string): number {
+    let longest = 0
+    for (const [path, attempt] of this.#running) {
+      if (attempt.delivery === 'at_most_once') {
+        longest = Math.max(longest, attempt.timeoutMs ?? 0)
+        continue
+      }
+      attempt.abort(reason)
+      this.#running.delete(path)
+    }
+    return longest
+  }
+
+  #subjectOf(plan: ActionPlan, state: ExecutionState, step: StepState): AttemptSubject {
+    return {
+      executionId: this.#row.id,
+      workflowId: this.#row.workflowId,
+      correlationId: this.#row.correlationId,
+      plan,
+      path: step.path,
+      attempt: step.attempt,
+      idempotencyKey: idempotencyKeyOf(state, step.path),
+      traceparent: this.#row.traceparent ?? undefined,
+      timeoutMs: this.#timeoutOf(plan, step),
+    }
+  }
+
+  /** The step's own timeout, or what is left of its budget when that is less. */
+  #timeoutOf({ timeoutMs, retry }: ActionPlan, step: StepState): number | null {
+    if (retry.maxElapsedMs === null) return timeoutMs
+    const left = Math.max(0, (step.firstStartedAt ?? 0) + retry.maxElapsedMs - this.#services.clock.now())
+    return timeoutMs === null ? left : Math.min(timeoutMs, left)
+  }
+
+  #factOf(outcome: AttemptOutcome, subject: AttemptSubject, firstStartedAt: number): Fact {
+    const { path, attempt } = subject
+    if (outcome.type === 'failed') return this.#failed(outcome.error, outcome.durationMs, subject, firstStartedAt)
+    const { limits, secrets } = this.#services
+    try {
+      const checked = checkResult(outcome.result, limits.maxPayloadBytes, limits.maxStateBytes - this.#heldBytes)
+      const data: StepResult = {
+        output: secrets.redact(checked.output),
+        ...(checked.meta !== undefined && { meta: secrets.redact(checked.meta) }),
+        durationMs: outcome.durationMs,
+      }
+      return { type: 'step.completed', path, attempt, data }
+    } catch (thrown) {
+      return this.#failed(failureOf(thrown), outcome.durationMs, subject, firstStartedAt)
+    }
+  }
+
+  /** What failed, on which attempt, and what happens next: the policy decides now, so that replay need not. */
+  #failed(failure: ExecutionError, durationMs: number, subject: AttemptSubject, firstStartedAt: number): Fact {
+    const { path, attempt, plan, idempotencyKey } = subject
+    const { clock, log, secrets } = this.#services
+    const error = secrets.redact({
+      ...failure,
+      errorId: randomUUID(),
+      stepPath: path,
+      attempt,
+    } as unknown as Json) as unknown as ExecutionError
+    const retryAt = nextRetryAt(plan.retry, { error, attempt, firstStartedAt, at: clock.now(), seed: idempotencyKey })
+    const { executionId, correlationId } = subject
+    log.warn(
+      { executionId, correlationId, path, attempt, error, retryAt },
+      retryAt === null ? 'step failed' : 'attempt failed',
+    )
+    return { type: 'step.failed', path, attempt, data: { error, retryAt, durationMs } }
+  }
+}

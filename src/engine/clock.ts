@@ -1,0 +1,48 @@
+/** Where the shell gets its time from. All times are ms. */
+export interface Clock {
+  /** The database's clock, in ms since 1970, as well as this process knows it. Never goes back. */
+  now(): number
+  /** Time that only goes forward, from an arbitrary start: for leases and durations. */
+  monotonic(): number
+  /** Corrects `now()` by what the database said its time was while `monotonic()` was `at`. */
+  synchronise(databaseNow: number, at: number): void
+  /** Calls back once, `delayMs` from now. Keeps no process alive. */
+  after(delayMs: number, callback: () => void): Timer
+}
+
+export interface Timer {
+  cancel(): void
+}
+
+/** setTimeout's own limit: 2³¹ − 1 ms, about 24.8 days. */
+const LONGEST_TIMEOUT_MS = 2_147_483_647
+
+export class SystemClock implements Clock {
+  #offset = Date.now() - performance.now()
+  #latest = 0
+
+  now(): number {
+    const now = Math.floor(performance.now() + this.#offset)
+    if (now > this.#latest) this.#latest = now
+    return this.#latest
+  }
+
+  monotonic(): number {
+    return performance.now()
+  }
+
+  synchronise(databaseNow: number, at: number): void {
+    this.#offset = databaseNow - at
+  }
+
+  after(delayMs: number, callback: () => void): Timer {
+    const wait = Math.min(Math.max(0, delayMs), LONGEST_TIMEOUT_MS)
+    let timeout = setTimeout(() => {
+      if (wait === delayMs || delayMs <= 0) return callback()
+      timeout = setTimeout(callback, delayMs - wait)
+      timeout.unref()
+    }, wait)
+    timeout.unref()
+    return { cancel: () => clearTimeout(timeout) }
+  }
+}

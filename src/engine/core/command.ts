@@ -1,0 +1,30 @@
+import type { ExecutionError } from './event.ts'
+
+/**
+ * What the core asks the shell to do, imperative. `perform` has an effect on the world and waits until the events that
+ * caused it are committed; all others may be carried out at once. Every command may be issued again.
+ */
+export type Command =
+  /** Evaluate the step's `when`; answer with `step.entered` or `step.skipped` (or `step.failed`). */
+  | { readonly type: 'evaluate_when'; readonly path: string }
+  /** Evaluate a condition; answer with `step.completed` (gate), `condition.evaluated` (branches) or `step.failed`. */
+  | { readonly type: 'evaluate_condition'; readonly path: string }
+  /** Evaluate the workflow's `output`; answer with `execution.completed` or `execution.failed`. */
+  | { readonly type: 'complete' }
+  /** Record `execution.failed`. */
+  | { readonly type: 'fail'; readonly error: ExecutionError }
+  /** Record `execution.paused`: it was asked for and no attempt runs any more. */
+  | { readonly type: 'pause' }
+  /** Record `step.started`, the durable mark before an at_most_once attempt. */
+  | { readonly type: 'mark_started'; readonly path: string; readonly attempt: number }
+  /** Perform an attempt of an action; answer with `step.completed` or `step.failed`. */
+  | { readonly type: 'perform'; readonly path: string; readonly attempt: number }
+  /** Record that an at_most_once attempt was interrupted: its record says started, and nobody knows how it ended. */
+  | { readonly type: 'interrupt'; readonly path: string; readonly attempt: number }
+  /** Abort the attempt that runs; its result is dropped. */
+  | { readonly type: 'abort'; readonly path: string }
+  /** Answer with `timer.fired` (retry), `step.failed` (step_timeout) or `execution.failed` (execution_timeout) when due. */
+  | { readonly type: 'set_timer'; readonly timer: Timer; readonly path: string; readonly dueAt: number }
+  | { readonly type: 'clear_timer'; readonly timer: Timer; readonly path: string }
+
+export type Timer = 'retry' | 'step_timeout' | 'execution_timeout'

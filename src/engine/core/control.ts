@@ -1,0 +1,151 @@
+import type { Json } from '../../definition/json.ts'
+import { resolve } from './data.ts'
+import type { ExecutionError, Refusal, RolledBack } from './event.ts'
+import { type ExecutionState, isFinished } from './state.ts'
+import { cancel, proceedPending, reach, restart } from './steps/step.ts'
+import { resetTimers, setDeadline, shiftTimes, stopDeadline, stopTimers } from './timeouts.ts'
+import type { Turn } from './turn.ts'
+
+/*
+ * An execution and its ways:
+ *
+ *   pending ──started──▶ running ◀──▶ waiting (parked: nothing due soon, nobody holds it in memory)
+ *      │                  │   ▲
+ *      └────▶ paused ◀────┘   │ resumed
+ *                │            │
+ *                └────────────┘
+ *   running ──▶ completed | failed;  any of the first four ──▶ cancelled
+ *   failed ──retried──▶ running;  all but pending ──rolled_back──▶ paused | running
+ */
+
+export function start(turn: Turn): void {
+  const { state, plan } = turn
+  state.status = 'running'
+  state.startedAt = turn.at
+  state.startAt = null
+  setDeadline(turn, plan.timeoutMs)
+  reach(turn, plan.root, '', '')
+}
+
+/** No attempt runs any more. Timeouts stand still until `resume`; a retry that comes due meanwhile acts then. */
+export function pause(turn: Turn): void {
+  const { state } = turn
+  state.status = 'paused'
+  state.requested = null
+  state.pauseRequest = null
+  state.pausedAt = turn.at
+  stopDeadline(turn)
+  stopTimers(turn)
+}
+
+/** Goes on from the exact point; also takes back a pause that has not taken effect yet. */
+export function resume(turn: Turn): void {
+  const { state } = turn
+  const wasPaused = state.status === 'paused'
+  state.requested = null
+  state.pauseRequest = null
+  state.status = state.startedAt === null ? 'pending' : 'running'
+  if (state.startedAt === null) return
+  if (wasPaused) setDeadline(turn, state.timeoutLeftMs)
+  resetTimers(turn)
+  state.pausedAt = null
+  proceedPending(turn)
+}
+
+export function cancelExecution(turn: Turn): void {
+  finish(turn, 'cancelled')
+}
+
+export function failExecution(turn: Turn, error: ExecutionError): void {
+  turn.state.error = error
+  finish(turn, 'failed')
+}
+
+/** `output` is there when the workflow defines one; otherwise it is the `data` at the end of the root. */
+export function completeExecution(turn: Turn, data: { readonly output?: Json }): void {
+  const { state, plan } = turn
+  const root = state.steps.get('')!
+  const end = root.frame?.type === 'sequence' ? root.frame.data : ''
+  state.output = data.output !== undefined ? data.output : resolve(plan, state, end)
+  finish(turn, 'completed')
+  state.percentage = 100
+}
+
+function finish(turn: Turn, status: 'completed' | 'failed' | 'cancelled'): void {
+  const { state, plan } = turn
+  cancel(turn, plan.root, '')
+  state.status = status
+  state.requested = null
+  state.pauseRequest = null
+  state.completedAt = turn.at
+  stopDeadline(turn)
+  state.timeoutLeftMs = null
+}
+
+/** A failed execution goes on from the step that failed; its timeout begins anew. */
+export function retry(turn: Turn): void {
+  const { state, plan } = turn
+  reopen(state, 'running')
+  setDeadline(turn, plan.timeoutMs)
+  if (state.steps.get('')?.status === 'completed') turn.commands.push({ type: 'complete' })
+  else restart(turn, plan.root, '')
+}
+
+/**
+ * The state is the one at the checkpoint, folded anew. What was in flight there begins again, at_most_once too: a
+ * rollback is an order. Due times and timeouts keep the rest that they had.
+ */
+export function rollBack(turn: Turn, event: RolledBack): void {
+  const { state } = turn
+  state.generation = event.generation
+  state.requested = null
+  state.pauseRequest = null
+  state.mailbox.push(...event.kept)
+  state.recoveries = 0
+  state.runningAttempts = 0
+  for (const step of state.steps.values()) {
+    const inFlight = step.status === 'running' && step.frame === undefined
+    if (!inFlight) continue
+    step.status = 'pending'
+    step.attempt = 0
+    step.startedAt = null
+    step.firstStartedAt = null
+    delete step.error
+  }
+  shiftTimes(turn)
+  reopen(state, 'paused')
+  state.pausedAt = turn.at
+  if (event.resume) resume(turn)
+}
+
+function reopen(state: ExecutionState, status: 'running' | 'paused'): void {
+  state.status = status
+  state.completedAt = null
+  state.error = null
+  state.output = null
+}
+
+/** Why a request cannot be met in the present status, or null when it can. A rollback's checkpoint is looked up apart. */
+export function refusalOf(state: ExecutionState, action: ControlAction): Refusal | null {
+  if (isAllowed(state, action)) return null
+  const status = state.requested === 'pause' ? `${state.status} (a pause is under way)` : state.status
+  return { action, code: 'EXECUTION_STATUS_CONFLICT', parameters: [state.executionId, status, action] }
+}
+
+export const controlActions = ['pause', 'resume', 'cancel', 'retry', 'rollback'] as const
+export type ControlAction = (typeof controlActions)[number]
+
+function isAllowed(state: ExecutionState, action: ControlAction): boolean {
+  switch (action) {
+    case 'pause':
+      return state.requested === null && !isFinished(state.status) && state.status !== 'paused'
+    case 'resume':
+      return state.status === 'paused' || state.requested === 'pause'
+    case 'cancel':
+      return !isFinished(state.status)
+    case 'retry':
+      return state.status === 'failed'
+    case 'rollback':
+      return state.startedAt !== null
+  }
+}

@@ -1,0 +1,122 @@
+import type { Json, JsonObject } from '../../definition/json.ts'
+
+/** Why a step or an execution failed. `type` follows the taxonomy in docs/errors.md. */
+export interface ExecutionError {
+  readonly type: string
+  readonly message: string
+  /** Unique per failure: the same id stands in the log line and in the answer. */
+  readonly errorId?: string
+  readonly stepPath?: string
+  readonly attempt?: number
+  /** What the policy goes by when it names no types. */
+  readonly retryable?: boolean
+  /** Facts for a program: HTTP status, SQLSTATE, pointers. */
+  readonly details?: JsonObject
+  readonly cause?: { readonly type: string; readonly message: string }
+}
+
+/** A signal as it is kept until a step takes it. */
+export interface Signal {
+  readonly id: string
+  readonly name: string
+  readonly payload: Json
+  readonly at: number
+}
+
+/** What every event has. `at` is the database's clock in ms since 1970 and never goes back within an execution. */
+interface EventBase {
+  /** 1, 2, 3 … without a hole. */
+  readonly seq: number
+  readonly at: number
+}
+interface StepEventBase extends EventBase {
+  readonly path: string
+  readonly attempt?: number
+}
+
+/** The answer to a request from the inbox carries its id and, where given, the caller's reason. */
+interface Answer {
+  readonly requestId?: string
+  readonly reason?: string
+}
+
+/** Why a request from the inbox was turned down: a row of errors.ts with its parameters. */
+export interface Refusal {
+  readonly action: string
+  readonly code: string
+  readonly parameters: Json[]
+}
+
+/** One fact in an execution's journal, past tense. The `type` names are part of the public contract. */
+export type Event =
+  | (EventBase & { readonly type: 'execution.scheduled'; readonly data: { readonly startAt: number } })
+  | (EventBase & { readonly type: 'execution.started'; readonly data: { readonly traceparent?: string } })
+  | (EventBase & { readonly type: 'execution.recovered'; readonly data: { readonly from: string | null } })
+  | (EventBase & { readonly type: 'execution.parked'; readonly data: { readonly wakeAt: number | null } })
+  | (EventBase & { readonly type: 'execution.released'; readonly data: { readonly reason: 'drain' } })
+  | (EventBase & { readonly type: 'execution.pause_requested'; readonly data: Answer })
+  | (EventBase & { readonly type: 'execution.paused'; readonly data: Answer })
+  | (EventBase & { readonly type: 'execution.resumed'; readonly data: Answer })
+  | (EventBase & { readonly type: 'execution.cancelled'; readonly data: Answer })
+  | (EventBase & { readonly type: 'execution.retried'; readonly data: Answer })
+  | (EventBase & { readonly type: 'execution.rolled_back'; readonly data: RolledBack })
+  | (EventBase & { readonly type: 'execution.completed'; readonly data: { readonly output?: Json } })
+  | (EventBase & { readonly type: 'execution.failed'; readonly data: { readonly error: ExecutionError } })
+  | (EventBase & { readonly type: 'execution.quarantined'; readonly data: { readonly error: ExecutionError } })
+  | (EventBase & { readonly type: 'control.refused'; readonly data: Refusal & { readonly requestId: string } })
+  | (EventBase & {
+      readonly type: 'signal.received'
+      readonly data: { readonly signal: Signal; readonly requestId?: string }
+    })
+  | (StepEventBase & { readonly type: 'step.entered'; readonly data: Record<string, never> })
+  | (StepEventBase & { readonly type: 'step.skipped'; readonly data: { readonly reason: 'when' } })
+  | (StepEventBase & { readonly type: 'step.started'; readonly data: Record<string, never> })
+  | (StepEventBase & { readonly type: 'step.completed'; readonly data: StepResult })
+  | (StepEventBase & { readonly type: 'step.failed'; readonly data: StepFailure })
+  | (StepEventBase & { readonly type: 'condition.evaluated'; readonly data: { readonly result: boolean } })
+  | (StepEventBase & { readonly type: 'timer.fired'; readonly data: { readonly timer: 'retry' } })
+
+export type EventType = Event['type']
+
+export interface StepResult {
+  readonly output: Json
+  /** What the action has to say beside its output: status, headers, usage. */
+  readonly meta?: JsonObject
+  /** How long the attempt took, by the monotonic clock. */
+  readonly durationMs?: number
+}
+
+export interface StepFailure {
+  readonly error: ExecutionError
+  /** When the next attempt is due (ms since 1970), or null: the step has failed for good. */
+  readonly retryAt: number | null
+  readonly durationMs?: number
+}
+
+export interface RolledBack extends Answer {
+  readonly checkpointIndex: number
+  /** The last event of the effective history before this one. */
+  readonly toSeq: number
+  readonly generation: number
+  /** Signals that were received after `toSeq` and that no step has taken: they stay in the mailbox. */
+  readonly kept: readonly Signal[]
+  /** Goes on at once instead of being paused. */
+  readonly resume: boolean
+}
+
+/** The fact alone, before its executor gives it a seq and a time. */
+export type Fact = Event extends infer E ? (E extends Event ? Omit<E, 'seq' | 'at'> : never) : never
+
+/** An event as the journal keeps it and subscribers hear it: with the percentage that it led to. */
+export interface JournalEvent {
+  readonly executionId: string
+  readonly seq: number
+  readonly type: EventType
+  readonly path: string | null
+  readonly attempt: number | null
+  readonly at: number
+  readonly percentage: number
+  readonly data: Json
+  /** `data` as JSON where it is at hand, so that nobody encodes it again. */
+  readonly text?: string
+}

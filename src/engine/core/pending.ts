@@ -1,0 +1,39 @@
+import type { Plan } from '../../definition/plan.ts'
+import type { Command } from './command.ts'
+import { type ExecutionState, isFinished, type StepState } from './state.ts'
+import { timerOf } from './timeouts.ts'
+import { isHeld, planOf } from './turn.ts'
+
+/**
+ * Everything that must be under way, from the state alone: recovery, hand-over and waking issue it again. An at_most_once
+ * attempt that was under way is not performed again: `interrupt` says so.
+ */
+export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
+  if (isFinished(state.status) || state.startedAt === null || state.status === 'paused') return []
+  const commands: Command[] = []
+  if (state.deadline !== null) {
+    commands.push({ type: 'set_timer', timer: 'execution_timeout', path: '', dueAt: state.deadline })
+  }
+  for (const step of state.steps.values()) addStep(plan, state, step, commands)
+  const root = state.steps.get('')
+  if (root?.status === 'completed') commands.push({ type: 'complete' })
+  if (root?.status === 'failed') commands.push({ type: 'fail', error: root.error! })
+  if (state.requested === 'pause' && state.runningAttempts === 0) commands.push({ type: 'pause' })
+  return commands
+}
+
+function addStep(plan: Plan, state: ExecutionState, step: StepState, commands: Command[]): void {
+  const stepPlan = planOf(plan, step)
+  const { path } = step
+  if (step.dueAt !== null) commands.push({ type: 'set_timer', timer: timerOf(step), path, dueAt: step.dueAt })
+  if (step.status === 'pending' && !isHeld(state)) {
+    if (stepPlan.when !== null && !step.entered) commands.push({ type: 'evaluate_when', path })
+    else commands.push({ type: 'mark_started', path, attempt: 1 })
+  }
+  if (step.status !== 'running') return
+  if (stepPlan.type === 'condition' && step.frame === undefined) commands.push({ type: 'evaluate_condition', path })
+  if (stepPlan.type !== 'action') return
+  const attempt = step.attempt
+  if (stepPlan.delivery === 'at_most_once') commands.push({ type: 'interrupt', path, attempt })
+  else commands.push({ type: 'perform', path, attempt })
+}

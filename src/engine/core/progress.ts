@@ -1,0 +1,153 @@
+import type { Plan, StepPlan } from '../../definition/plan.ts'
+import type { ExecutionError } from './event.ts'
+import {
+  childPath,
+  type ExecutionState,
+  type ExecutionStatus,
+  isFinished,
+  type StepState,
+  type StepStatus,
+} from './state.ts'
+import { childrenOf, isOpen } from './steps/step.ts'
+
+/** Sums of binary fractions fall short of the whole by a few ulps: 100 steps of 1/100 must still make 99, then 100. */
+const ROUNDING = 1e-9
+
+/** Counts a step's share as done. */
+export function addProgress(state: ExecutionState, weight: number): void {
+  state.progress += weight
+  state.percentage = Math.max(state.percentage, Math.min(99, Math.floor(state.progress * 100 + ROUNDING)))
+}
+
+/** One step of the list, whether it was reached or not. Times are ms since 1970, durations ms. */
+export interface StepProgress {
+  readonly path: string
+  readonly id: string
+  readonly name: string
+  readonly type: StepPlan['type']
+  readonly status: StepStatus
+  readonly attempt: number
+  readonly startedAt: number | null
+  readonly completedAt: number | null
+  readonly durationMs: number | null
+  readonly error: ExecutionError | null
+}
+
+/** How far an execution has come, as of `lastSeq`. */
+export interface Progress {
+  readonly executionId: string
+  readonly status: ExecutionStatus
+  readonly requested: ExecutionState['requested']
+  readonly currentStep: {
+    readonly id: string
+    readonly name: string
+    readonly path: string
+    readonly number: number
+  } | null
+  readonly completedSteps: number
+  readonly totalSteps: number
+  readonly percentage: number
+  readonly estimatedRemainingMs: number | null
+  readonly estimatedCompletionAt: number | null
+  readonly steps: readonly StepProgress[]
+  readonly startedAt: number | null
+  readonly updatedAt: number
+  readonly lastSeq: number
+}
+
+/** Median duration (ms) of each step by id, from the workflow's own history. */
+export type Medians = ReadonlyMap<string, number>
+
+/** Renders the state for people: every step of the definition in its order, reached or not. O(definition). */
+export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, now: number): Progress {
+  const steps: StepProgress[] = []
+  let current: { plan: StepPlan; path: string } | null = null
+  visit(plan.root, '', false, (step, path, skipped) => {
+    const reached = state.steps.get(path)
+    steps.push(stepProgress(step, path, reached, skipped))
+    if (current === null && reached !== undefined && isOpen(reached) && childrenOf(step).length === 0) {
+      current = { plan: step, path }
+    }
+    return skipped || reached?.status === 'skipped'
+  })
+  const active = isFinished(state.status) ? null : (current as { plan: StepPlan; path: string } | null)
+  const remaining =
+    isFinished(state.status) || medians.size === 0 ? null : Math.round(remainingMs(plan.root, '', state, medians, now))
+  return {
+    executionId: state.executionId,
+    status: state.status,
+    requested: state.requested,
+    currentStep: active && {
+      id: active.plan.id,
+      name: active.plan.name,
+      path: active.path,
+      number: active.plan.number,
+    },
+    completedSteps: state.completedLeaves,
+    totalSteps: plan.leafCount,
+    percentage: state.percentage,
+    estimatedRemainingMs: remaining,
+    estimatedCompletionAt: remaining === null ? null : now + remaining,
+    steps,
+    startedAt: state.startedAt,
+    updatedAt: state.at,
+    lastSeq: state.seq,
+  }
+}
+
+type Visitor = (step: StepPlan, path: string, skipped: boolean) => boolean
+
+/** Document order; the visitor says whether all below is skipped. */
+function visit(parent: StepPlan, parentAt: string, skipped: boolean, visitor: Visitor): void {
+  for (const child of childrenOf(parent)) {
+    const path = childPath(parentAt, child.id)
+    const below = visitor(child, path, skipped)
+    visit(child, path, below, visitor)
+  }
+}
+
+function stepProgress(plan: StepPlan, path: string, step: StepState | undefined, skipped: boolean): StepProgress {
+  const startedAt = step?.firstStartedAt ?? step?.startedAt ?? null
+  const completedAt = step?.completedAt ?? null
+  return {
+    path,
+    id: plan.id,
+    name: plan.name,
+    type: plan.type,
+    status: step?.status ?? (skipped ? 'skipped' : 'pending'),
+    attempt: step?.attempt ?? 0,
+    startedAt,
+    completedAt,
+    durationMs: startedAt === null || completedAt === null ? null : completedAt - startedAt,
+    error: step?.error ?? null,
+  }
+}
+
+/**
+ * What is still to be done, by medians: a sequence adds up, a parallel takes its longest child but no less than all of
+ * them divided by its concurrency, a condition takes the longer branch until it has chosen. A step without history counts 0.
+ */
+function remainingMs(plan: StepPlan, path: string, state: ExecutionState, medians: Medians, now: number): number {
+  const step = state.steps.get(path)
+  if (path !== '' && step !== undefined && step.completedAt !== null) return 0
+  const each = childrenOf(plan).map((child) => remainingMs(child, childPath(path, child.id), state, medians, now))
+  const sum = each.reduce((total, ms) => total + ms, 0)
+  switch (plan.type) {
+    case 'sequential':
+      return sum
+    case 'parallel':
+      return Math.max(0, ...each, sum / plan.concurrency)
+    case 'condition':
+    case 'action': {
+      if (plan.type === 'condition' && plan.branches !== null) return longerBranch(plan.branches.then.length, each)
+      const elapsed = step?.status === 'running' && step.startedAt !== null ? now - step.startedAt : 0
+      const backoff = step?.status === 'waiting' && step.dueAt !== null ? Math.max(0, step.dueAt - now) : 0
+      return backoff + Math.max(0, (medians.get(plan.id) ?? 0) - elapsed)
+    }
+  }
+}
+
+function longerBranch(thenCount: number, each: readonly number[]): number {
+  const sum = (list: readonly number[]): number => list.reduce((total, ms) => total + ms, 0)
+  return Math.max(sum(each.slice(0, thenCount)), sum(each.slice(thenCount)))
+}

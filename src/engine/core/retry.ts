@@ -1,0 +1,41 @@
+import type { RetryPolicy } from '../../definition/plan.ts'
+import type { ExecutionError } from './event.ts'
+
+/**
+ * When the next attempt is due, or null when the step has failed for good: its attempts are used up, its error is not one
+ * to retry, or the budget `maxElapsedMs` would be over by then. Times are ms since 1970.
+ */
+export function nextRetryAt(
+  policy: RetryPolicy,
+  failure: { error: ExecutionError; attempt: number; firstStartedAt: number; at: number; seed: string },
+): number | null {
+  if (failure.attempt >= policy.maxAttempts || !isRetryable(policy, failure.error)) return null
+  const dueAt = failure.at + backoffMs(policy, failure.attempt, failure.seed)
+  const budgetEnd = policy.maxElapsedMs === null ? Infinity : failure.firstStartedAt + policy.maxElapsedMs
+  return dueAt < budgetEnd ? dueAt : null
+}
+
+/** `nonRetryable` decides first, then `retryOn`, then the error's own `retryable`. */
+export function isRetryable(policy: RetryPolicy, error: ExecutionError): boolean {
+  if (policy.nonRetryable.includes(error.type)) return false
+  if (policy.retryOn !== null) return policy.retryOn.includes(error.type)
+  return error.retryable ?? false
+}
+
+/**
+ * Exponential backoff with a cap, then jitter: initialIntervalMs × backoffCoefficient^(attempt − 1), at most
+ * maxIntervalMs, ± `jitter` of it. The seed makes the jitter the same at every replay.
+ */
+export function backoffMs(policy: RetryPolicy, attempt: number, seed: string): number {
+  const interval = Math.min(policy.initialIntervalMs * policy.backoffCoefficient ** (attempt - 1), policy.maxIntervalMs)
+  return Math.round(interval * (1 + policy.jitter * (2 * fraction(`${seed}/${attempt}`) - 1)))
+}
+
+/** FNV-1a (32 bit) of the text with a final avalanche (murmur3's), as a fraction 0..1: well spread and the same everywhere. */
+function fraction(text: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000
+}

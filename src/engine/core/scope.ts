@@ -1,0 +1,67 @@
+import { ExpressionError, type Scope } from '../../definition/expression.ts'
+import type { Json } from '../../definition/json.ts'
+import type { Plan } from '../../definition/plan.ts'
+import { dataOf, outputOf, pathOf, resolve, statusOf } from './data.ts'
+import type { ExecutionState, StepState } from './state.ts'
+
+/** What expressions see as `execution`. */
+export type ExecutionInfo = Readonly<Record<'id' | 'workflowId' | 'correlationId' | 'triggeredBy' | 'startedAt', Json>>
+
+/** The names that an expression sees at a step, or at the end of the root (`step` null). Values are looked up when read. */
+export class StepScope implements Scope {
+  readonly #plan: Plan
+  readonly #state: ExecutionState
+  readonly #step: StepState | null
+  readonly #info: ExecutionInfo
+  readonly #secret: (name: string) => string | undefined
+
+  constructor(
+    plan: Plan,
+    state: ExecutionState,
+    step: StepState | null,
+    info: ExecutionInfo,
+    secret: (name: string) => string | undefined = () => undefined,
+  ) {
+    this.#plan = plan
+    this.#state = state
+    this.#step = step
+    this.#info = info
+    this.#secret = secret
+  }
+
+  root(name: 'input' | 'variables' | 'data' | 'execution'): Json {
+    if (name === 'input') return this.#state.input
+    if (name === 'variables') return this.#state.variables
+    if (name === 'execution') return this.#info as { [key: string]: Json }
+    if (this.#step !== null) return dataOf(this.#plan, this.#state, this.#step)
+    const root = this.#state.steps.get('')
+    return resolve(this.#plan, this.#state, root?.frame?.type === 'sequence' ? root.frame.data : '')
+  }
+
+  step(id: string): { status: string; output?: Json; error?: Json; meta?: Json } | undefined {
+    if (!this.#plan.steps.has(id)) return undefined
+    const step = this.#state.steps.get(pathOf(this.#plan, id))
+    const output = outputOf(this.#plan, this.#state, step)
+    return {
+      status: statusOf(this.#plan, this.#state, id),
+      ...(output !== undefined && { output }),
+      ...(step?.error !== undefined && { error: step.error as unknown as Json }),
+      ...(step?.meta !== undefined && { meta: step.meta }),
+    }
+  }
+
+  local(): undefined {
+    return undefined
+  }
+
+  hasLocal(): boolean {
+    return false
+  }
+
+  secret(name: string): string {
+    const value = this.#secret(name)
+    if (value === undefined)
+      throw new ExpressionError(`secrets.${name} is not set: give CAIRN_SECRET_${name} to the service`)
+    return value
+  }
+}

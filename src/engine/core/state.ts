@@ -1,0 +1,160 @@
+import type { Json, JsonObject } from '../../definition/json.ts'
+import type { ExecutionError, Signal, StepResult } from './event.ts'
+
+/** The one integer that names event kinds, fold rules and snapshot shape; an execution keeps its own for life. */
+export const FORMAT = 1
+
+export const executionStatuses = [
+  'pending',
+  'running',
+  'waiting',
+  'paused',
+  'completed',
+  'failed',
+  'cancelled',
+] as const
+export type ExecutionStatus = (typeof executionStatuses)[number]
+
+export const stepStatuses = ['pending', 'running', 'waiting', 'completed', 'failed', 'skipped', 'cancelled'] as const
+export type StepStatus = (typeof stepStatuses)[number]
+
+/** A journal position right after a successful leaf step of the effective history. */
+export interface Checkpoint {
+  readonly index: number
+  readonly seq: number
+  readonly path: string
+  readonly stepId: string
+  readonly at: number
+}
+
+/**
+ * Where `data` comes from: '' is the execution's input, otherwise the path of the step whose output it is. A reference, not
+ * a copy: outputs are held once, and snapshots stay as small as the outputs.
+ */
+export type DataRef = string
+
+/** A composite's place in its children. */
+export type Frame =
+  | { readonly type: 'sequence'; branch: 'steps' | 'then' | 'else'; position: number; data: DataRef }
+  | {
+      readonly type: 'parallel'
+      /** Children that have not ended, and those of them that are under way. */
+      open: number
+      active: number
+      /** Positions of the children whose dependencies are completed, in the order they became so; the first `launched` have begun. */
+      ready: number[]
+      launched: number
+      /** By position: dependencies that are not completed yet. */
+      blockers: number[]
+    }
+
+/** One step instance that has been reached. Steps that were never reached have none. */
+export interface StepState {
+  readonly id: string
+  readonly path: string
+  status: StepStatus
+  /** 1 for the first attempt; 0 before it and for steps without attempts. */
+  attempt: number
+  /** The `data` that it sees. */
+  data: DataRef
+  /** True once `when` was found true, so that recovery does not ask again. */
+  entered: boolean
+  startedAt: number | null
+  /** Start of the first attempt, for maxElapsedMs. */
+  firstStartedAt: number | null
+  completedAt: number | null
+  /** When the retry that it waits for, or a composite's timeout, is due. */
+  dueAt: number | null
+  output?: Json
+  meta?: StepResult['meta']
+  error?: ExecutionError
+  frame?: Frame
+}
+
+/** The state of one execution: what its effective history folds to. Plain data plus one Map; see snapshot.ts for its JSON. */
+export interface ExecutionState {
+  readonly executionId: string
+  readonly format: number
+  status: ExecutionStatus
+  requested: 'pause' | 'cancel' | null
+  /** The request that asked for the pause, answered when it takes effect. */
+  pauseRequest: { requestId?: string; reason?: string } | null
+  generation: number
+  /** seq and time of the last event folded. */
+  seq: number
+  at: number
+  readonly input: Json
+  variables: JsonObject
+  startedAt: number | null
+  completedAt: number | null
+  /** When the execution's timeout is due; null without one, and while paused (then timeoutLeftMs holds the rest). */
+  deadline: number | null
+  timeoutLeftMs: number | null
+  /** Since when it is paused. */
+  pausedAt: number | null
+  output: Json
+  error: ExecutionError | null
+  steps: Map<string, StepState>
+  /** Attempts that are under way as far as the journal knows. */
+  runningAttempts: number
+  completedLeaves: number
+  /** Sum of the weights of all steps that ended well or were skipped, 0..1. */
+  progress: number
+  percentage: number
+  checkpoints: { next: number; recent: Checkpoint[]; root: Checkpoint[] }
+  mailbox: Signal[]
+  /** Takeovers since the last step event; five are a crash loop. */
+  recoveries: number
+  /** When an execution that has not started yet is to start. */
+  startAt: number | null
+}
+
+export const isFinished = (status: ExecutionStatus): boolean =>
+  status === 'completed' || status === 'failed' || status === 'cancelled'
+
+/** The state before the first event. */
+export function createState(init: {
+  executionId: string
+  format: number
+  input: Json
+  variables: JsonObject
+}): ExecutionState {
+  return {
+    executionId: init.executionId,
+    format: init.format,
+    status: 'pending',
+    requested: null,
+    pauseRequest: null,
+    generation: 0,
+    seq: 0,
+    at: 0,
+    input: init.input,
+    variables: init.variables,
+    startedAt: null,
+    completedAt: null,
+    deadline: null,
+    timeoutLeftMs: null,
+    pausedAt: null,
+    output: null,
+    error: null,
+    steps: new Map(),
+    runningAttempts: 0,
+    completedLeaves: 0,
+    progress: 0,
+    percentage: 0,
+    checkpoints: { next: 0, recent: [], root: [] },
+    mailbox: [],
+    recoveries: 0,
+    startAt: null,
+  }
+}
+
+/** Attempts carry the same key through retries and recoveries; a rollback begins a new generation with new keys. */
+export const idempotencyKeyOf = (state: ExecutionState, path: string): string =>
+  `${state.executionId}/${state.generation}/${path}`
+
+/** The path of a child: the root's path is '', so its children's are their ids. */
+export const childPath = (parent: string, id: string): string => (parent === '' ? id : `${parent}.${id}`)
+
+/** The path of the composite that a step stands in; '' for the root's children. */
+export const parentPath = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('.')))

@@ -1,0 +1,92 @@
+import type { ParallelPlan, StepPlan } from '../../../definition/plan.ts'
+import { childPath, type Frame, type StepState } from '../state.ts'
+import type { Turn } from '../turn.ts'
+import { cancel, complete, fail, reach, restart as restartStep, skip } from './step.ts'
+
+type Join = Extract<Frame, { type: 'parallel' }>
+
+export function begin(turn: Turn, plan: ParallelPlan, step: StepState): void {
+  step.entered = true
+  const blockers = plan.steps.map((child) => child.dependencies.length)
+  const ready = plan.steps.filter((child) => child.dependencies.length === 0).map((child) => child.position)
+  step.frame = { type: 'parallel', open: plan.steps.length, active: 0, ready, launched: 0, blockers }
+  launch(turn, plan, step)
+}
+
+/** Begins ready children while there is room; the join is complete when none is open. */
+function launch(turn: Turn, plan: ParallelPlan, step: StepState): void {
+  const frame = step.frame as Join
+  while (step.status === 'running' && frame.active < plan.concurrency && frame.launched < frame.ready.length) {
+    const child = plan.steps[frame.ready[frame.launched]!]!
+    frame.launched += 1
+    frame.active += 1
+    reach(turn, child, childPath(step.path, child.id), step.data)
+  }
+  if (frame.open === 0 && step.status === 'running') complete(turn, plan, step)
+}
+
+/** A child ended: one failure ends them all; a completed one sets its dependants free, a skipped one skips them. */
+export function childEnded(
+  turn: Turn,
+  plan: ParallelPlan,
+  step: StepState,
+  childPlan: StepPlan,
+  child: StepState,
+): void {
+  const frame = step.frame as Join
+  frame.open -= 1
+  frame.active -= 1
+  if (child.status === 'failed') {
+    for (const sibling of plan.steps) cancel(turn, sibling, childPath(step.path, sibling.id))
+    return fail(turn, plan, step, child.error!)
+  }
+  if (child.status === 'completed') release(frame, plan, childPlan.position)
+  else skipDependants(turn, plan, step, childPlan.position)
+  launch(turn, plan, step)
+}
+
+function release(frame: Join, plan: ParallelPlan, position: number): void {
+  for (const dependant of plan.dependants[position]!) {
+    frame.blockers[dependant]! -= 1
+    if (frame.blockers[dependant] === 0) frame.ready.push(dependant)
+  }
+}
+
+/** Iterative, so that a long chain of dependants needs no stack. */
+function skipDependants(turn: Turn, plan: ParallelPlan, step: StepState, position: number): void {
+  const frame = step.frame as Join
+  const skipped = [position]
+  for (let next = skipped.pop(); next !== undefined; next = skipped.pop()) {
+    for (const dependant of plan.dependants[next]!) {
+      const child = plan.steps[dependant]!
+      const path = childPath(step.path, child.id)
+      if (turn.state.steps.has(path)) continue
+      skip(turn, child, path, step.data)
+      frame.open -= 1
+      skipped.push(dependant)
+    }
+  }
+}
+
+/** `retry`: the join is counted anew from what its children came to; failed and cancelled ones begin again. */
+export function restart(turn: Turn, plan: ParallelPlan, step: StepState): void {
+  const frame: Join = { type: 'parallel', open: 0, active: 0, ready: [], launched: 0, blockers: [] }
+  const again: StepPlan[] = []
+  const stateOf = (child: StepPlan): StepState | undefined => turn.state.steps.get(childPath(step.path, child.id))
+  for (const child of plan.steps) {
+    const before = stateOf(child)
+    const ended = before?.status === 'completed' || before?.status === 'skipped'
+    const blockers = child.dependencies.filter(
+      (id) => turn.state.steps.get(childPath(step.path, id))?.status !== 'completed',
+    )
+    frame.blockers.push(ended ? 0 : blockers.length)
+    if (ended) continue
+    frame.open += 1
+    if (before !== undefined) again.push(child)
+    else if (blockers.length === 0) frame.ready.push(child.position)
+  }
+  step.frame = frame
+  frame.active = again.length
+  for (const child of again) restartStep(turn, child, childPath(step.path, child.id))
+  launch(turn, plan, step)
+}

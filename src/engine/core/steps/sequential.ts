@@ -1,0 +1,67 @@
+import type { ConditionPlan, SequentialPlan, StepPlan } from '../../../definition/plan.ts'
+import { dataAfter } from '../data.ts'
+import { childPath, type Frame, type StepState } from '../state.ts'
+import type { Turn } from '../turn.ts'
+import { complete, fail, lacksDependency, reach, restart as restartStep, skip } from './step.ts'
+
+type Sequence = Extract<Frame, { type: 'sequence' }>
+
+export function begin(turn: Turn, plan: SequentialPlan, step: StepState): void {
+  step.entered = true
+  step.frame = { type: 'sequence', branch: 'steps', position: 0, data: step.data }
+  advance(turn, plan, step)
+}
+
+/** Reaches the next child whose dependencies are completed; after the last one the sequence is complete. */
+export function advance(turn: Turn, plan: SequentialPlan | ConditionPlan, step: StepState): void {
+  const frame = step.frame as Sequence
+  const children = childrenIn(plan, frame)
+  for (; frame.position < children.length; frame.position++) {
+    const child = children[frame.position]!
+    const path = childPath(step.path, child.id)
+    if (!lacksDependency(turn, child)) return reach(turn, child, path, frame.data)
+    skip(turn, child, path, frame.data)
+  }
+  complete(turn, plan, step)
+}
+
+export function childEnded(
+  turn: Turn,
+  plan: SequentialPlan | ConditionPlan,
+  step: StepState,
+  childPlan: StepPlan,
+  child: StepState,
+): void {
+  if (child.status === 'failed') return fail(turn, plan, step, child.error!)
+  const frame = step.frame as Sequence
+  frame.data = dataAfter(turn.plan, child, frame.data)
+  frame.position += 1
+  if (endsSequence(childPlan, child)) skipRest(turn, plan, step, frame)
+  advance(turn, plan, step)
+}
+
+/** `retry`: the child that failed or was cancelled begins again; the ones before it stay. */
+export function restart(turn: Turn, plan: SequentialPlan | ConditionPlan, step: StepState): void {
+  const child = childrenIn(plan, step.frame as Sequence)[(step.frame as Sequence).position]
+  if (child === undefined) complete(turn, plan, step)
+  else restartStep(turn, child, childPath(step.path, child.id))
+}
+
+function childrenIn(plan: SequentialPlan | ConditionPlan, frame: Sequence): readonly StepPlan[] {
+  return plan.type === 'sequential' ? plan.steps : plan.branches![frame.branch as 'then' | 'else']
+}
+
+const endsSequence = (plan: StepPlan, step: StepState): boolean =>
+  plan.type === 'condition' &&
+  plan.branches === null &&
+  plan.onFalse === 'skip_rest' &&
+  step.status === 'completed' &&
+  step.output === false
+
+function skipRest(turn: Turn, plan: SequentialPlan | ConditionPlan, step: StepState, frame: Sequence): void {
+  const children = childrenIn(plan, frame)
+  for (; frame.position < children.length; frame.position++) {
+    const child = children[frame.position]!
+    skip(turn, child, childPath(step.path, child.id), frame.data)
+  }
+}

@@ -1,0 +1,55 @@
+import type { StepState } from './state.ts'
+import type { Turn } from './turn.ts'
+
+/** The execution's timeout begins, or goes on with the rest that it had. */
+export function setDeadline(turn: Turn, leftMs: number | null): void {
+  const { state } = turn
+  state.timeoutLeftMs = null
+  state.deadline = leftMs === null ? null : turn.at + leftMs
+  if (state.deadline !== null) {
+    turn.commands.push({ type: 'set_timer', timer: 'execution_timeout', path: '', dueAt: state.deadline })
+  }
+}
+
+/** The execution's timeout stands still. */
+export function stopDeadline(turn: Turn): void {
+  const { state } = turn
+  if (state.deadline === null) return
+  state.timeoutLeftMs = Math.max(0, state.deadline - turn.at)
+  state.deadline = null
+  turn.commands.push({ type: 'clear_timer', timer: 'execution_timeout', path: '' })
+}
+
+/** The steps' timers are taken down; their due times stay in the state. */
+export function stopTimers(turn: Turn): void {
+  for (const step of turn.state.steps.values()) {
+    if (step.dueAt !== null) turn.commands.push({ type: 'clear_timer', timer: timerOf(step), path: step.path })
+  }
+}
+
+/** After a pause: composites get back the time that it took; retries keep their due times and fire at once when past. */
+export function resetTimers(turn: Turn): void {
+  const { state } = turn
+  const pausedMs = state.pausedAt === null ? 0 : turn.at - state.pausedAt
+  for (const step of state.steps.values()) {
+    if (step.dueAt === null) continue
+    if (step.frame !== undefined) step.dueAt += pausedMs
+    turn.commands.push({ type: 'set_timer', timer: timerOf(step), path: step.path, dueAt: step.dueAt })
+  }
+}
+
+/** A rollback brings back an old state: its times move by as much as has passed since it was the present one. */
+export function shiftTimes(turn: Turn): void {
+  const { state, elapsedMs } = turn
+  if (state.deadline !== null) {
+    state.timeoutLeftMs = state.deadline - (turn.at - elapsedMs)
+    state.deadline = null
+  }
+  for (const step of state.steps.values()) {
+    if (step.dueAt !== null) step.dueAt += elapsedMs
+    if (step.status === 'waiting' && step.firstStartedAt !== null) step.firstStartedAt += elapsedMs
+  }
+}
+
+export const timerOf = (step: StepState): 'retry' | 'step_timeout' =>
+  step.status === 'waiting' ? 'retry' : 'step_timeout'

@@ -1,0 +1,117 @@
+import type { ActionPlan, ConditionPlan, Plan } from '../../definition/plan.ts'
+import { markCheckpoint } from './checkpoint.ts'
+import type { Command } from './command.ts'
+import * as control from './control.ts'
+import type { Event } from './event.ts'
+import type { ExecutionState, StepState } from './state.ts'
+import * as action from './steps/action.ts'
+import * as condition from './steps/condition.ts'
+import { fail, failComposite, proceed, skipReached } from './steps/step.ts'
+import { assertNever, planOf, type Turn } from './turn.ts'
+
+/**
+ * Folds one event into the state, which it changes, and answers what must be done now. Deterministic: time comes from
+ * `event.at` only, results of expressions from the events. Work is O(1) in the size of definition and history.
+ */
+export function transition(plan: Plan, state: ExecutionState, event: Event): readonly Command[] {
+  const turn: Turn = { plan, state, at: event.at, elapsedMs: event.at - state.at, commands: [] }
+  state.seq = event.seq
+  state.at = event.at
+  if (state.status === 'waiting' && event.type !== 'execution.parked') state.status = 'running'
+  apply(turn, event)
+  if (isPauseDue(state)) turn.commands.push({ type: 'pause' })
+  return turn.commands
+}
+
+const isPauseDue = (state: ExecutionState): boolean =>
+  state.requested === 'pause' &&
+  state.runningAttempts === 0 &&
+  (state.status === 'running' || state.status === 'pending')
+
+function apply(turn: Turn, event: Event): void {
+  switch (event.type) {
+    case 'step.entered':
+    case 'step.skipped':
+    case 'step.started':
+    case 'step.completed':
+    case 'step.failed':
+    case 'condition.evaluated':
+    case 'timer.fired':
+      turn.state.recoveries = 0
+      return applyToStep(turn, event, stepAt(turn, event.path))
+    case 'execution.scheduled':
+      turn.state.startAt = event.data.startAt
+      return
+    case 'execution.started':
+      return control.start(turn)
+    case 'execution.recovered':
+      turn.state.recoveries += 1
+      return
+    case 'execution.parked':
+      turn.state.status = 'waiting'
+      return
+    case 'execution.released':
+    case 'control.refused':
+    case 'execution.quarantined':
+      return
+    case 'execution.pause_requested':
+      turn.state.requested = 'pause'
+      turn.state.pauseRequest = event.data
+      return
+    case 'execution.paused':
+      return control.pause(turn)
+    case 'execution.resumed':
+      return control.resume(turn)
+    case 'execution.cancelled':
+      return control.cancelExecution(turn)
+    case 'execution.retried':
+      return control.retry(turn)
+    case 'execution.rolled_back':
+      return control.rollBack(turn, event.data)
+    case 'execution.completed':
+      return control.completeExecution(turn, event.data)
+    case 'execution.failed':
+      return control.failExecution(turn, event.data.error)
+    case 'signal.received':
+      turn.state.mailbox.push(event.data.signal)
+      return
+    default:
+      return assertNever(event)
+  }
+}
+
+type StepEvent = Extract<Event, { path: string }>
+
+function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
+  const plan = planOf(turn.plan, step)
+  switch (event.type) {
+    case 'step.entered':
+      step.entered = true
+      return proceed(turn, plan, step)
+    case 'step.skipped':
+      return skipReached(turn, plan, step)
+    case 'step.started':
+      return action.perform(turn, step)
+    case 'timer.fired':
+      return action.perform(turn, step)
+    case 'condition.evaluated':
+      return condition.branch(turn, plan as ConditionPlan, step, event.data.result)
+    case 'step.completed':
+      turn.state.completedLeaves += 1
+      markCheckpoint(turn, plan, step)
+      if (plan.type === 'condition') return condition.decide(turn, plan, step, event.data.output === true)
+      return action.succeed(turn, plan as ActionPlan, step, event.data)
+    case 'step.failed':
+      if (plan.type === 'action') return action.failAttempt(turn, plan, step, event.data)
+      if (step.frame !== undefined) return failComposite(turn, plan, step, event.data.error)
+      return fail(turn, plan, step, event.data.error)
+    default:
+      return assertNever(event)
+  }
+}
+
+function stepAt(turn: Turn, path: string): StepState {
+  const step = turn.state.steps.get(path)
+  if (step === undefined) throw new Error(`no step was reached at "${path}"`)
+  return step
+}

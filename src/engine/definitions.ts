@@ -1,0 +1,102 @@
+import { v7 as uuidv7 } from 'uuid'
+import { compile } from '../definition/compile.ts'
+import type { ActionShape, Fault, Plan } from '../definition/plan.ts'
+import type { Definition } from '../definition/schema.ts'
+import { CairnError } from '../errors.ts'
+import type { Store } from '../repository/store.ts'
+import type { WorkflowVersion } from '../repository/workflow-versions.ts'
+import type { NewVersion, Workflow } from '../repository/workflows.ts'
+import type { Clock } from './clock.ts'
+import { fingerprint } from './fingerprint.ts'
+import type { Plans } from './plans.ts'
+
+/** A definition that may be stored, and what it compiled to. */
+interface Compiled {
+  readonly definition: Definition
+  readonly plan: Plan
+}
+
+export interface DefinitionsOptions {
+  readonly store: Store
+  readonly actions: ReadonlyMap<string, ActionShape>
+  readonly plans: Plans
+  readonly clock: Clock
+}
+
+/** Workflows and their versions: every write is checked by compiling it first. */
+export class Definitions {
+  readonly #options: DefinitionsOptions
+
+  constructor(options: DefinitionsOptions) {
+    this.#options = options
+  }
+
+  /** Every fault of a definition, in document order; empty when it is valid. */
+  faultsOf(definition: unknown): readonly Fault[] {
+    const result = compile(definition, this.#options.actions)
+    return 'faults' in result ? result.faults : []
+  }
+
+  /** Stores version 1. DEFINITION_INVALID, WORKFLOW_NAME_TAKEN, IDEMPOTENCY_KEY_REUSED. */
+  async create(
+    given: unknown,
+    options: { readonly namespace: string; readonly idempotencyKey?: string | undefined },
+  ): Promise<{ workflow: Workflow; replayed: boolean }> {
+    const { definition, plan } = this.#compiled(given)
+    const { store, clock, plans } = this.#options
+    const { namespace, idempotencyKey } = options
+    const at = clock.now()
+    const workflow = { id: uuidv7(), namespace, ...versionOf(definition, at) }
+    plans.put(workflow.id, 1, plan)
+    if (idempotencyKey === undefined) return { workflow: await store.insertWorkflow(workflow), replayed: false }
+    const key = { namespace, route: 'POST workflows', key: idempotencyKey, requestHash: fingerprint(given), at }
+    const { resourceId, replayed } = await store.insertWorkflowKeyed(key, workflow)
+    const found = await store.findWorkflow(resourceId)
+    if (found === null) throw new CairnError('WORKFLOW_NOT_FOUND', [resourceId])
+    return { workflow: found, replayed }
+  }
+
+  /** Stores a new version and activates it. WORKFLOW_NOT_FOUND, WORKFLOW_ARCHIVED, DEFINITION_INVALID, VERSION_CONFLICT. */
+  async update(workflowId: string, given: unknown, ifVersion: number | undefined): Promise<Workflow> {
+    const { definition, plan } = this.#compiled(given)
+    const { store, clock, plans } = this.#options
+    const workflow = await store.insertVersion(workflowId, versionOf(definition, clock.now()), { ifVersion })
+    plans.put(workflowId, workflow.version, plan)
+    plans.forget(workflowId)
+    return workflow
+  }
+
+  async activate(workflowId: string, version: number): Promise<Workflow> {
+    const { store, clock, plans } = this.#options
+    const workflow = await store.activateVersion(workflowId, version, clock.now())
+    plans.forget(workflowId)
+    return workflow
+  }
+
+  async deprecate(workflowId: string, version: number): Promise<WorkflowVersion> {
+    const { store, clock, plans } = this.#options
+    const deprecated = await store.deprecateVersion(workflowId, version, clock.now())
+    plans.forget(workflowId)
+    return deprecated
+  }
+
+  async archive(workflowId: string): Promise<void> {
+    const { store, clock, plans } = this.#options
+    await store.archiveWorkflow(workflowId, clock.now())
+    plans.forget(workflowId)
+  }
+
+  #compiled(given: unknown): Compiled {
+    const result = compile(given, this.#options.actions)
+    if (!('faults' in result)) return result
+    throw new CairnError('DEFINITION_INVALID', [result.faults.length], { faults: result.faults })
+  }
+}
+
+const versionOf = (definition: Definition, at: number): NewVersion => ({
+  name: definition.name,
+  description: definition.description ?? null,
+  tags: definition.tags ?? [],
+  definition,
+  at,
+})

@@ -1,0 +1,57 @@
+import type { ExecutionImage, ExecutionRow } from '../repository/execution-row.ts'
+import type { Append } from '../repository/flush.ts'
+import type { StatisticsDelta, StepCount } from '../repository/tally.ts'
+import type { Command } from './core/command.ts'
+import type { JournalEvent } from './core/event.ts'
+
+/** A command that has an effect on the world: it waits for the events that caused it. */
+export type Effect = Extract<Command, { type: 'perform' }>
+
+/** An event on its way to the journal: encoded once; its percentage is known when it has been folded. */
+export type AppendedEvent = JournalEvent & { percentage: number; readonly text: string }
+
+/** What one execution has to write at once, while it gathers, and what is to be done when it is committed. */
+export class Draft {
+  readonly events: AppendedEvent[] = []
+  readonly effects: Effect[] = []
+  readonly inboxIds: string[] = []
+  readonly steps: StepCount[] = []
+  bytes = 0
+
+  get isEmpty(): boolean {
+    return this.events.length === 0
+  }
+
+  add(event: AppendedEvent, inboxId?: string): void {
+    this.events.push(event)
+    this.bytes += event.text.length + ROW_BYTES
+    if (inboxId !== undefined) this.inboxIds.push(inboxId)
+  }
+
+  /** `image` is the row's image where it changed, `isNew` says that it has yet to be inserted. */
+  toAppend(row: ExecutionRow, image: ExecutionImage | null, isNew: boolean, status: StatisticsDelta['status']): Append {
+    return {
+      executionId: row.id,
+      events: this.events,
+      ...(image !== null && (isNew ? { insert: { ...row, ...image } } : { row: image })),
+      inboxIds: this.inboxIds,
+      statistics: this.#statistics(row, status),
+      bytes: this.bytes,
+    }
+  }
+
+  #statistics(row: ExecutionRow, status: StatisticsDelta['status']): StatisticsDelta[] {
+    if (status === undefined && this.steps.length === 0) return []
+    return [
+      {
+        workflowId: row.workflowId,
+        version: row.workflowVersion,
+        ...(status !== undefined && { status }),
+        ...(this.steps.length > 0 && { steps: this.steps }),
+      },
+    ]
+  }
+}
+
+/** What an event row costs beside its data. */
+const ROW_BYTES = 120

@@ -1,0 +1,64 @@
+import { resolve } from 'node:path'
+import type { Action } from './actions/action.ts'
+import type { BuiltInOptions } from './actions/registry.ts'
+import { type Log, silentLog } from './log.ts'
+import { noObserver, type Observer } from './observer.ts'
+
+/** How an embedding program sets the engine up; everything has a default. Durations are ms, sizes bytes. */
+export interface EngineOptions {
+  /** postgres://…; absent: an embedded PostgreSQL whose data lies in `dataDir`. */
+  readonly databaseUrl?: string | null
+  readonly dataDir?: string
+  /** Connections for everything but flushes and heartbeats. */
+  readonly poolSize?: number
+  /** Writer connections. */
+  readonly lanes?: number
+  /** Named prepared statements; off behind a PgBouncer older than 1.21. */
+  readonly prepare?: boolean
+  readonly maxRunning?: number
+  readonly maxAttempts?: number
+  readonly leaseMs?: number
+  readonly drainMs?: number
+  readonly parkAfterMs?: number
+  readonly maxPayloadBytes?: number
+  readonly maxStateBytes?: number
+  /** Agents, data sources and what http_request may reach. */
+  readonly targets?: Omit<BuiltInOptions, 'secrets' | 'maxPayloadBytes'>
+  /** By the name under which definitions use them as `secrets.NAME`. */
+  readonly secrets?: Readonly<Record<string, string>>
+  /** Further action types, made with `defineAction`. */
+  readonly actions?: readonly Action[]
+  readonly log?: Log
+  readonly observer?: Observer
+}
+
+/** The options with their defaults. */
+export type EngineSettings = Required<Omit<EngineOptions, 'databaseUrl'>> & { readonly databaseUrl: string | null }
+
+export const settingsOf = (options: EngineOptions): EngineSettings => ({
+  databaseUrl: null,
+  dataDir: resolve('.cairn'),
+  poolSize: 10,
+  lanes: 1,
+  prepare: true,
+  maxRunning: 10_000,
+  maxAttempts: 1_000,
+  leaseMs: 15_000,
+  drainMs: 10_000,
+  parkAfterMs: 1_000,
+  maxPayloadBytes: 1_048_576,
+  maxStateBytes: 33_554_432,
+  targets: {},
+  secrets: {},
+  actions: [],
+  log: silentLog,
+  observer: noObserver,
+  ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+})
+
+/** Values without a name that must not be recorded either: agents' keys, passwords of data sources. */
+export function credentialsOf({ agents = {}, dataSources = {} }: EngineSettings['targets']): string[] {
+  const keys = Object.values(agents).map((agent) => agent.apiKey)
+  const passwords = Object.values(dataSources).map(({ url }) => URL.parse(url)?.password)
+  return [...keys, ...passwords.map((password) => password && decodeURIComponent(password))].filter((value) => !!value) as string[]
+}

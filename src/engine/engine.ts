@@ -1,0 +1,191 @@
+import type { Json } from '../definition/json.ts'
+import type { Fault } from '../definition/plan.ts'
+import { CairnError } from '../errors.ts'
+import type { ExecutionRow } from '../repository/execution-row.ts'
+import type { Store } from '../repository/store.ts'
+import type { WorkflowVersion } from '../repository/workflow-versions.ts'
+import type { Workflow } from '../repository/workflows.ts'
+import type { ControlAction } from './core/control.ts'
+import type { Progress, StepProgress } from './core/progress.ts'
+import type { Checkpoint } from './core/state.ts'
+import { type EngineOptions, settingsOf } from './engine-options.ts'
+import type { Feed } from './feed.ts'
+import type { CheckpointView } from './history.ts'
+import { NodeProcess } from './node-process.ts'
+import type { ControlAnswer } from './requests.ts'
+import type { StartRequest } from './starts.ts'
+import type { Listener, SubscribeOptions, Subscription } from './stream-message.ts'
+
+interface ControlOptions {
+  readonly reason?: string | undefined
+  readonly idempotencyKey?: string | undefined
+}
+
+/**
+ * The engine: everything that writes goes through it, and what needs the journal folded is read from it. An embedding
+ * program makes one, starts it, and stops it. All methods answer with values or throw CairnError; before `start` and
+ * after `stop` they throw DATABASE_UNAVAILABLE.
+ */
+export class WorkflowEngine {
+  readonly #process: NodeProcess
+
+  /** Connects to nothing yet. */
+  constructor(options: EngineOptions = {}) {
+    this.#process = new NodeProcess(settingsOf(options))
+  }
+
+  /**
+   * Starts PostgreSQL when none is given, migrates, and goes on with every execution that nobody runs. Waits for a
+   * database that does not answer, for as long as it takes; rejects when it is unfit (not durable, not migratable).
+   */
+  start(): Promise<void> {
+    return this.#process.start()
+  }
+
+  /** Gives its executions away and lets go of everything. Idempotent, safe before `start`. */
+  stop(): Promise<void> {
+    return this.#process.stop()
+  }
+
+  /** Why this node is not ready to take requests; empty when it is. */
+  readiness(): Promise<readonly string[]> {
+    return this.#process.readiness()
+  }
+
+  /** For reading only. */
+  get store(): Store {
+    return this.#process.parts.store
+  }
+
+  /** Committed events, live. */
+  get feed(): Feed {
+    return this.#process.parts.feed
+  }
+
+  /** Figures of this node, for metrics. */
+  get figures() {
+    return this.#process.figures()
+  }
+
+  /** Stores a definition as version 1 of a new workflow. DEFINITION_INVALID with all faults, WORKFLOW_NAME_TAKEN. */
+  async createWorkflow(definition: unknown): Promise<Workflow> {
+    return (await this.createWorkflowKeyed(definition, {})).workflow
+  }
+
+  /** As `createWorkflow`; the same key and definition answer with the same workflow. IDEMPOTENCY_KEY_REUSED. */
+  createWorkflowKeyed(definition: unknown, options: { idempotencyKey?: string | undefined; namespace?: string }) {
+    const { namespace = 'default', idempotencyKey } = options
+    return this.#process.definitions.create(definition, { namespace, idempotencyKey })
+  }
+
+  /** Stores a new version and activates it; `ifVersion` is the active version that the caller knows. VERSION_CONFLICT. */
+  updateWorkflow(workflowId: string, definition: unknown, options: { ifVersion?: number | undefined } = {}): Promise<Workflow> {
+    return this.#process.definitions.update(workflowId, definition, options.ifVersion)
+  }
+
+  /** New starts are refused from now on; executions go on. WORKFLOW_NOT_FOUND. */
+  archiveWorkflow(workflowId: string): Promise<void> {
+    return this.#process.definitions.archive(workflowId)
+  }
+
+  /** Makes a version the one that new executions run. VERSION_NOT_FOUND, WORKFLOW_ARCHIVED. */
+  activateVersion(workflowId: string, version: number): Promise<Workflow> {
+    return this.#process.definitions.activate(workflowId, version)
+  }
+
+  /** A deprecated version takes no new executions. VERSION_NOT_FOUND, VERSION_ACTIVE. */
+  deprecateVersion(workflowId: string, version: number): Promise<WorkflowVersion> {
+    return this.#process.definitions.deprecate(workflowId, version)
+  }
+
+  /** Every fault of a definition; empty when `createWorkflow` would take it. */
+  validateDefinition(definition: unknown): readonly Fault[] {
+    return this.#process.definitions.faultsOf(definition)
+  }
+
+  /** Starts an execution of the active version; its id, once it is durable. See `requestStart`. */
+  async startExecution(
+    workflowId: string,
+    triggeredBy?: string,
+    input?: Json,
+    options: Omit<StartRequest, 'workflowId' | 'triggeredBy' | 'input'> = {},
+  ): Promise<string> {
+    return (await this.requestStart({ ...options, workflowId, triggeredBy, input })).execution.id
+  }
+
+  /** Starts an execution; `replayed` when its idempotency key had started one already. */
+  requestStart(request: StartRequest): Promise<{ execution: ExecutionRow; replayed: boolean }> {
+    return this.#process.starts.start(request)
+  }
+
+  /** Asks for a change of status and waits up to 5 s for it. EXECUTION_STATUS_CONFLICT with the present status. */
+  control(executionId: string, action: Exclude<ControlAction, 'rollback'>, options: ControlOptions = {}): Promise<ControlAnswer> {
+    return this.#process.requests.control(executionId, { ...options, action })
+  }
+
+  /** Goes back to a kept checkpoint; paused afterwards unless `resume`. CHECKPOINT_NOT_FOUND, CHECKPOINT_GONE, SEQ_CONFLICT. */
+  rollback(
+    executionId: string,
+    options: ControlOptions & { checkpointIndex: number; resume?: boolean | undefined; seq?: number | undefined },
+  ): Promise<ControlAnswer> {
+    return this.#process.requests.control(executionId, { ...options, action: 'rollback' })
+  }
+
+  pauseExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
+    return this.control(executionId, 'pause', options)
+  }
+
+  resumeExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
+    return this.control(executionId, 'resume', options)
+  }
+
+  cancelExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
+    return this.control(executionId, 'cancel', options)
+  }
+
+  retryExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
+    return this.control(executionId, 'retry', options)
+  }
+
+  rollbackToCheckpoint(executionId: string, checkpointIndex: number, options?: { resume?: boolean }): Promise<ControlAnswer> {
+    return this.rollback(executionId, { ...options, checkpointIndex })
+  }
+
+  /** Leaves a signal that is kept until a step takes it. SIGNALS_FULL, PAYLOAD_TOO_LARGE. */
+  signal(executionId: string, name: string, payload: Json, options: { idempotencyKey?: string | undefined } = {}) {
+    return this.#process.requests.signal(executionId, name, payload, options.idempotencyKey)
+  }
+
+  /** Waits for the end, at most `waitMs`; the execution as it is then. */
+  waitForEnd(executionId: string, waitMs: number, signal?: AbortSignal): Promise<ExecutionRow> {
+    return this.#process.requests.waitForEnd(executionId, waitMs, signal)
+  }
+
+  async getExecution(executionId: string): Promise<ExecutionRow> {
+    const execution = await this.store.findExecutionView(executionId)
+    if (execution === null) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
+    return execution
+  }
+
+  getProgress(executionId: string): Promise<Progress> {
+    return this.#process.parts.history.progress(executionId)
+  }
+
+  getSteps(executionId: string): Promise<readonly StepProgress[]> {
+    return this.#process.parts.history.steps(executionId)
+  }
+
+  /** The checkpoints that are kept, oldest first. */
+  listCheckpoints(executionId: string): Promise<readonly Checkpoint[]> {
+    return this.#process.parts.history.checkpoints(executionId)
+  }
+
+  getCheckpoint(executionId: string, index: number): Promise<CheckpointView> {
+    return this.#process.parts.history.checkpoint(executionId, index)
+  }
+
+  /** Hears a snapshot, then every event in order; see stream-message.ts. The returned function ends it. */
+  subscribe(executionId: string, listener: Listener, options: SubscribeOptions = {}): Subscription {
+    return this.feed.subscribe(executionId, options, listener)
+  }
+}

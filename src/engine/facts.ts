@@ -1,0 +1,84 @@
+import { randomUUID } from 'node:crypto'
+import type { Plan } from '../definition/plan.ts'
+import type { ExecutionRow } from '../repository/execution-row.ts'
+import type { Command } from './core/command.ts'
+import type { ExecutionError, Fact } from './core/event.ts'
+import type { ExecutionInfo } from './core/scope.ts'
+import type { ExecutionState } from './core/state.ts'
+import { assertNever, isHeld, planOf } from './core/turn.ts'
+import { evaluate } from './evaluate.ts'
+
+type Answered = Exclude<Command, { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' }>
+
+/** The fact that answers a command without an effect on the world, or null when the step has moved on. */
+export function answerTo(command: Answered, plan: Plan, state: ExecutionState, row: ExecutionRow): Fact | null {
+  switch (command.type) {
+    case 'evaluate_when':
+    case 'evaluate_condition':
+    case 'complete':
+      return evaluate(plan, state, infoOf(row, state), command)
+    case 'fail':
+      return { type: 'execution.failed', data: { error: command.error } }
+    case 'pause':
+      return { type: 'execution.paused', data: { ...state.pauseRequest } }
+    case 'mark_started':
+      return { type: 'step.started', path: command.path, attempt: command.attempt, data: {} }
+    case 'interrupt': {
+      const { path, attempt } = command
+      const error = errorFact(
+        'StepInterrupted',
+        'its node died while it was under way; nobody knows whether it happened',
+        path,
+        attempt,
+      )
+      return { type: 'step.failed', path, attempt, data: { error, retryAt: null } }
+    }
+    default:
+      return assertNever(command)
+  }
+}
+
+/** The fact that a due timer stands for, or null: while paused nothing new begins, `resume` sets the timer again. */
+export function timerFact(
+  timer: Extract<Command, { type: 'set_timer' }>,
+  plan: Plan,
+  state: ExecutionState,
+): Fact | null {
+  const { path } = timer
+  if (timer.timer === 'execution_timeout') {
+    return { type: 'execution.failed', data: { error: timeoutError('execution', plan.timeoutMs) } }
+  }
+  const step = state.steps.get(path)
+  if (step === undefined) return null
+  if (timer.timer === 'retry') {
+    if (isHeld(state) || step.status !== 'waiting') return null
+    return { type: 'timer.fired', path, attempt: step.attempt + 1, data: { timer: 'retry' } }
+  }
+  if (step.status !== 'running') return null
+  const error = { ...timeoutError('step', planOf(plan, step).timeoutMs), stepPath: path }
+  return { type: 'step.failed', path, data: { error, retryAt: null } }
+}
+
+const timeoutError = (what: string, timeoutMs: number | null): ExecutionError =>
+  errorFact('TimeoutError', `the ${what} took longer than ${timeoutMs} ms`)
+
+/** A failure that the engine itself finds; its id stands in the log line as well. */
+export function errorFact(type: string, message: string, stepPath?: string, attempt?: number): ExecutionError {
+  return {
+    type,
+    message,
+    errorId: randomUUID(),
+    ...(stepPath !== undefined && { stepPath }),
+    ...(attempt !== undefined && { attempt }),
+    retryable: false,
+  }
+}
+
+/** What expressions see as `execution`. */
+export const infoOf = (row: ExecutionRow, state: ExecutionState): ExecutionInfo => ({
+  id: row.id,
+  workflowId: row.workflowId,
+  correlationId: row.correlationId,
+  triggeredBy: row.triggeredBy,
+  startedAt: state.startedAt === null ? null : new Date(state.startedAt).toISOString(),
+})

@@ -1,0 +1,199 @@
+import { LRUCache } from 'lru-cache'
+import type { Plan } from '../definition/plan.ts'
+import { CairnError } from '../errors.ts'
+import type { ExecutionRow } from '../repository/executions.ts'
+import type { Store } from '../repository/store.ts'
+import { type CheckpointState, checkpointStateOf, findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
+import { type Medians, type Progress, progressOf, type StepProgress } from './core/progress.ts'
+import type { Checkpoint, ExecutionState } from './core/state.ts'
+import { Latest } from './latest.ts'
+import type { Plans } from './plans.ts'
+import { advance, FoldError, type Replay, type ReplayStore, replay } from './replay.ts'
+
+export interface HistoryOptions {
+  readonly store: ReplayStore & Pick<Store, 'findExecution'>
+  readonly plans: Pick<Plans, 'get'>
+  /** Median duration (ms) of each step by id from the workflow's statistics; empty while there are none. */
+  readonly medians: (workflowId: string) => Promise<Medians>
+  /** The database's clock, ms since 1970. */
+  readonly now: () => number
+  /** What the cached states may take together, in bytes. */
+  readonly cacheBytes?: number
+}
+
+/** One checkpoint with the complete state as it was right after it. */
+export interface CheckpointView extends Checkpoint {
+  readonly state: CheckpointState
+}
+
+/** An execution as it is known here. The row is as old as the entry; the state is what counts. */
+interface Entry {
+  readonly row: ExecutionRow
+  readonly plan: Plan
+  replay: Replay
+}
+
+const CACHE_BYTES = 64 * 1024 * 1024
+const ENTRY_BYTES = 2_000
+
+/**
+ * What the journal says of an execution, on any node, whether it owns it or not. States are cached by bytes and moved on by
+ * the events committed since, so an answer is current as of its call and asking again costs one small query.
+ */
+export class History {
+  readonly #options: HistoryOptions
+  readonly #entries: LRUCache<string, Entry>
+  readonly #latest = new Latest((executionId) => this.#current(executionId))
+
+  constructor(options: HistoryOptions) {
+    this.#options = options
+    this.#entries = new LRUCache({
+      maxSize: options.cacheBytes ?? CACHE_BYTES,
+      sizeCalculation: (entry) => ENTRY_BYTES + entry.replay.bytes,
+    })
+  }
+
+  /**
+   * A state of the caller's own, folded up to `through`: for taking an execution over. EXECUTION_NOT_FOUND,
+   * HISTORY_INVALID.
+   */
+  async load(executionId: string, through?: number): Promise<{ row: ExecutionRow; plan: Plan; state: ExecutionState }> {
+    const { row, plan } = await this.#find(executionId)
+    try {
+      const { state } = await replay(this.#options.store, plan, row, through)
+      return { row, plan, state }
+    } catch (error) {
+      throw invalid(executionId, error)
+    }
+  }
+
+  /** Signals that no step has taken. EXECUTION_NOT_FOUND, HISTORY_INVALID. */
+  async untakenSignals(executionId: string): Promise<number> {
+    return this.#valid(executionId, ({ replay }) => replay.state.mailbox.length)
+  }
+
+  /** How far an execution has come. EXECUTION_NOT_FOUND. An unreadable history leaves what the row says. */
+  async progress(executionId: string): Promise<Progress> {
+    try {
+      const entry = await this.#latest.get(executionId)
+      const medians = await this.#options.medians(entry.row.workflowId)
+      // Another caller may have moved the state on meanwhile: it is newer then, and as whole.
+      const { state, quarantine } = entry.replay
+      const progress = progressOf(entry.plan, state, medians, this.#options.now())
+      return quarantine === null ? progress : quarantined(progress, quarantine.at)
+    } catch (error) {
+      if (!(error instanceof FoldError)) throw error
+      const { row, plan } = await this.#find(executionId)
+      return progressOfRow(row, plan)
+    }
+  }
+
+  /** Every step of the definition with status, attempts and timings. EXECUTION_NOT_FOUND, HISTORY_INVALID. */
+  async steps(executionId: string): Promise<readonly StepProgress[]> {
+    const none: Medians = new Map()
+    return this.#valid(executionId, ({ plan, replay }) => progressOf(plan, replay.state, none, 0).steps)
+  }
+
+  /** The checkpoints that are kept, oldest first. EXECUTION_NOT_FOUND, HISTORY_INVALID. */
+  async checkpoints(executionId: string): Promise<readonly Checkpoint[]> {
+    return this.#valid(executionId, ({ replay }) => keptCheckpoints(replay.state))
+  }
+
+  /**
+   * One checkpoint with its complete state. EXECUTION_NOT_FOUND, HISTORY_INVALID; CHECKPOINT_NOT_FOUND when it never existed
+   * (or is superseded and not yet reached again), CHECKPOINT_GONE when it is no longer kept.
+   */
+  async checkpoint(executionId: string, index: number): Promise<CheckpointView> {
+    const { row, plan, found, oldest } = await this.#valid(executionId, ({ row, plan, replay }) => ({
+      row,
+      plan,
+      found: findCheckpoint(replay.state, index),
+      oldest: keptCheckpoints(replay.state)[0]?.index,
+    }))
+    if (found === 'never_existed') throw new CairnError('CHECKPOINT_NOT_FOUND', [executionId, index])
+    if (found === 'no_longer_kept')
+      throw new CairnError('CHECKPOINT_GONE', [index, executionId, oldest], {
+        details: { oldestIndex: oldest ?? null },
+      })
+    try {
+      const { state } = await replay(this.#options.store, plan, row, found.seq)
+      return { ...found, state: checkpointStateOf(plan, state) }
+    } catch (error) {
+      throw invalid(executionId, error)
+    }
+  }
+
+  /** Forgets all states: after a rebirth the journal may hold less than before. */
+  clear(): void {
+    this.#entries.clear()
+  }
+
+  /** `render` runs in the turn in which the state is complete; later ones may move it on. */
+  async #valid<T>(executionId: string, render: (entry: Entry) => T): Promise<T> {
+    try {
+      return render(await this.#latest.get(executionId))
+    } catch (error) {
+      throw invalid(executionId, error)
+    }
+  }
+
+  async #current(executionId: string): Promise<Entry> {
+    const cached = this.#entries.get(executionId)
+    // Out of the cache while it is being changed: what fails halfway must not be found again.
+    this.#entries.delete(executionId)
+    const entry = cached ?? (await this.#begin(executionId))
+    if (cached !== undefined && !(await advance(this.#options.store, entry.plan, entry.replay))) {
+      entry.replay = await replay(this.#options.store, entry.plan, entry.row)
+    }
+    this.#entries.set(executionId, entry)
+    return entry
+  }
+
+  async #begin(executionId: string): Promise<Entry> {
+    const { row, plan } = await this.#find(executionId)
+    return { row, plan, replay: await replay(this.#options.store, plan, row) }
+  }
+
+  async #find(executionId: string): Promise<{ row: ExecutionRow; plan: Plan }> {
+    const row = await this.#options.store.findExecution(executionId)
+    if (row === null) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
+    return { row, plan: await this.#options.plans.get(row.workflowId, row.workflowVersion) }
+  }
+}
+
+function invalid(executionId: string, error: unknown): unknown {
+  if (!(error instanceof FoldError)) return error
+  return new CairnError('HISTORY_INVALID', [executionId, error.message], { cause: error })
+}
+
+/** Out of service: the journal's last word, which is never folded. */
+function quarantined(progress: Progress, at: number): Progress {
+  return {
+    ...progress,
+    status: 'failed',
+    requested: null,
+    currentStep: null,
+    estimatedRemainingMs: null,
+    estimatedCompletionAt: null,
+    updatedAt: at,
+  }
+}
+
+/** What is left to say when the journal cannot be folded. */
+function progressOfRow(row: ExecutionRow, plan: Plan): Progress {
+  return {
+    executionId: row.id,
+    status: row.status,
+    requested: row.requested,
+    currentStep: null,
+    completedSteps: 0,
+    totalSteps: plan.leafCount,
+    percentage: row.status === 'completed' ? 100 : 0,
+    estimatedRemainingMs: null,
+    estimatedCompletionAt: null,
+    steps: [],
+    startedAt: row.startedAt,
+    updatedAt: row.updatedAt,
+    lastSeq: row.lastSeq,
+  }
+}

@@ -1,0 +1,73 @@
+import type { InboxItem } from '../repository/inbox.ts'
+import { findCheckpoint } from './core/checkpoint.ts'
+import { type ControlAction, refusalOf } from './core/control.ts'
+import type { Fact, Refusal } from './core/event.ts'
+import type { Checkpoint, ExecutionState } from './core/state.ts'
+
+/** A rollback that can be met: it needs the state at the checkpoint, which only the database has. */
+export interface RollbackRequest {
+  readonly type: 'rollback'
+  readonly requestId: string
+  readonly checkpoint: Checkpoint
+  readonly resume: boolean
+  readonly reason: string | undefined
+}
+
+/** What the payload of a control request holds. */
+interface ControlPayload {
+  readonly reason?: string
+  readonly checkpointIndex?: number
+  readonly resume?: boolean
+  readonly seq?: number
+}
+
+/** The fact that answers an item of the inbox in the present state. */
+export function factOf(
+  item: InboxItem,
+  state: ExecutionState,
+  now: number,
+): { readonly type: 'fact'; readonly fact: Fact } | RollbackRequest {
+  const requestId = item.requestId ?? item.id
+  if (item.kind === 'signal') {
+    const signal = { id: requestId, name: item.name ?? '', payload: item.payload, at: now }
+    return { type: 'fact', fact: { type: 'signal.received', data: { signal, requestId } } }
+  }
+  const payload = (item.payload ?? {}) as ControlPayload
+  const refusal = refusalOf(state, item.kind)
+  if (refusal !== null) return refused(refusal, requestId)
+  if (item.kind === 'rollback') return rollbackOf(payload, state, requestId)
+  const { reason } = payload
+  return {
+    type: 'fact',
+    fact: { type: eventOfAction[item.kind], data: { requestId, ...(reason !== undefined && { reason }) } },
+  }
+}
+
+const eventOfAction = {
+  pause: 'execution.pause_requested',
+  resume: 'execution.resumed',
+  cancel: 'execution.cancelled',
+  retry: 'execution.retried',
+} as const satisfies Record<Exclude<ControlAction, 'rollback'>, Fact['type']>
+
+function rollbackOf(payload: ControlPayload, state: ExecutionState, requestId: string) {
+  const { executionId } = state
+  const index = payload.checkpointIndex ?? -1
+  const checkpoint = findCheckpoint(state, index)
+  const refuse = (code: string, parameters: Refusal['parameters']) =>
+    refused({ action: 'rollback', code, parameters }, requestId)
+  if (checkpoint === 'never_existed') return refuse('CHECKPOINT_NOT_FOUND', [executionId, index])
+  if (checkpoint === 'no_longer_kept') return refuse('CHECKPOINT_GONE', [index, executionId, oldestIndex(state)])
+  if (payload.seq !== undefined && payload.seq !== state.seq) {
+    return refuse('SEQ_CONFLICT', [executionId, state.seq, payload.seq])
+  }
+  return { type: 'rollback', requestId, checkpoint, resume: payload.resume === true, reason: payload.reason } as const
+}
+
+function oldestIndex({ checkpoints }: ExecutionState): number {
+  return Math.min(checkpoints.recent[0]?.index ?? Infinity, checkpoints.root[0]?.index ?? Infinity)
+}
+
+function refused(refusal: Refusal, requestId: string): { readonly type: 'fact'; readonly fact: Fact } {
+  return { type: 'fact', fact: { type: 'control.refused', data: { ...refusal, requestId } } }
+}

@@ -1,0 +1,120 @@
+import { CairnError } from '../errors.ts'
+import type { Append } from '../repository/flush.ts'
+import type { Lane } from '../repository/lane.ts'
+import type { Store } from '../repository/store.ts'
+import type { ActionRegistry } from './actions/registry.ts'
+import type { AttemptSlots } from './attempt-slots.ts'
+import type { Clock } from './clock.ts'
+import type { EngineSettings } from './engine-options.ts'
+import type { Executor } from './executor.ts'
+import type { Feed } from './feed.ts'
+import type { History } from './history.ts'
+import { Journal } from './journal.ts'
+import type { Log } from './log.ts'
+import type { Observer } from './observer.ts'
+import { OwnedExecutions } from './owned-executions.ts'
+import { Ownership } from './ownership.ts'
+import type { Plans } from './plans.ts'
+import type { Secrets } from './secrets.ts'
+
+/** What outlives a life of the node. */
+export interface NodeParts {
+  readonly store: Store
+  readonly clock: Clock
+  readonly actions: ActionRegistry
+  readonly slots: AttemptSlots
+  readonly secrets: Secrets
+  readonly history: History
+  readonly plans: Plans
+  readonly feed: Feed
+  readonly observer: Observer
+  readonly log: Log
+  readonly settings: EngineSettings
+}
+
+/**
+ * One life of this node, from its registration to its end: the id, the lanes with their journal, the executions that it
+ * owns. A node that learns that it is dead ends this life and begins another under a new id.
+ */
+export class NodeLife {
+  readonly journal: Journal
+  readonly owned: OwnedExecutions
+  readonly ownership: Ownership
+  readonly #lanes: readonly Lane[]
+  readonly #parts: NodeParts
+
+  constructor(parts: NodeParts, onDeath: (reason: string) => void) {
+    const { store, clock, log, observer, settings } = parts
+    const { leaseMs, lanes, maxRunning } = settings
+    this.#parts = parts
+    this.ownership = new Ownership({ store, clock, log, leaseMs, lanes, maxRunning, onDeath })
+    this.#lanes = Array.from({ length: lanes }, (_, lane) => store.openLane(this.ownership.node, lane))
+    this.journal = new Journal({
+      lanes: this.#lanes,
+      clock,
+      onFenced: onDeath,
+      onFlush: (flush) => observer.flushed(flush),
+      onRetry: ({ error, appends, attempt }) =>
+        log.warn({ err: error, appends, attempt }, 'flush not answered; the same rows are sent again'),
+    })
+    this.owned = new OwnedExecutions(this.#services(), parts.plans)
+  }
+
+  get node(): string {
+    return this.ownership.node
+  }
+
+  async start(): Promise<void> {
+    await this.ownership.start(this.owned)
+  }
+
+  /** Gives all executions away and lets the node go. */
+  async stop(): Promise<void> {
+    await this.ownership.drain()
+    await this.owned.drain(this.#parts.settings.drainMs)
+    const error = new CairnError('ENGINE_STOPPING')
+    this.owned.drop(error)
+    this.journal.close(error)
+    await this.#closeLanes()
+    await this.ownership.stop()
+  }
+
+  /** The end of a dead node: it forgets everything and tells nobody. */
+  async end(error: Error): Promise<void> {
+    this.ownership.end()
+    this.journal.close(error)
+    this.owned.drop(error)
+    await this.#closeLanes()
+  }
+
+  async #closeLanes(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.close()))
+  }
+
+  #services() {
+    const { store, clock, actions, slots, secrets, history, feed, observer, log, settings } = this.#parts
+    const { parkAfterMs, maxPayloadBytes, maxStateBytes } = settings
+    return {
+      node: this.ownership.node,
+      limits: { parkAfterMs, maxPayloadBytes, maxStateBytes },
+      ...{ store, clock, actions, slots, secrets, history, feed, observer, log },
+      journal: this.journal,
+      mayPerform: this.ownership.mayPerform,
+      onCommitted: (executor: Executor, append: Append) => this.#tell(executor, append),
+      onLeft: (executor: Executor) => this.owned.forget(executor),
+      pokeInbox: (executionId: string) => this.owned.poke(executionId),
+    }
+  }
+
+  /** Only now may anybody hear of it. */
+  #tell({ id, row }: Executor, append: Append): void {
+    const { feed, observer } = this.#parts
+    feed.publish(id, append.events)
+    observer.committed(row, append)
+    const image = append.insert ?? append.row
+    if (image === undefined) return
+    const { status, lastSeq, updatedAt } = image
+    const { percentage } = append.events.at(-1)!
+    feed.executionChanged({ id, workflowId: row.workflowId, status, lastSeq, percentage, updatedAt })
+  }
+}

@@ -1,0 +1,232 @@
+import { CairnError } from '../errors.ts'
+import { type Database, openDatabase } from '../repository/connection.ts'
+import { type EmbeddedPostgres, startEmbedded } from '../repository/embedded-postgres.ts'
+import { isUnavailable } from '../repository/classify.ts'
+import { checkDurability, migrate } from '../repository/migrate.ts'
+import { createStore, type Store } from '../repository/store.ts'
+import { ActionRegistry, builtInActions } from './actions/registry.ts'
+import { AttemptSlots } from './attempt-slots.ts'
+import { SystemClock } from './clock.ts'
+import { Definitions } from './definitions.ts'
+import { credentialsOf, type EngineSettings } from './engine-options.ts'
+import { Feed } from './feed.ts'
+import { History } from './history.ts'
+import { NodeLife, type NodeParts } from './node-life.ts'
+import { Plans } from './plans.ts'
+import { Requests } from './requests.ts'
+import { Secrets } from './secrets.ts'
+import { Starts } from './starts.ts'
+import { StatisticsReader } from './statistics-reader.ts'
+
+/*
+ * This node as a process: it opens the database, then lives one life after another.
+ *
+ *   stopped ──start──▶ starting (waits for the database) ──▶ running ◀──▶ reborn (the life before was declared dead)
+ *      ▲                   │                                   │
+ *      └───────────────────┴───────────────stop────────────────┘
+ */
+type Phase = 'stopped' | 'starting' | 'running' | 'stopping'
+
+interface Running {
+  readonly embedded: EmbeddedPostgres | null
+  readonly database: Database
+  readonly parts: NodeParts
+  readonly definitions: Definitions
+  readonly starts: Starts
+  readonly requests: Requests
+  readonly statistics: StatisticsReader
+  readonly closeActions: () => Promise<void>
+}
+
+const RETRY_MS = 1_000
+const READY_WITHIN_MS = 2_000
+
+export class NodeProcess {
+  readonly #settings: EngineSettings
+  readonly #clock = new SystemClock()
+  #phase: Phase = 'stopped'
+  #running: Running | null = null
+  #life: NodeLife | null = null
+  #starting: Promise<void> | null = null
+  #stopping: Promise<void> | null = null
+  #wake: () => void = () => {}
+
+  constructor(settings: EngineSettings) {
+    this.#settings = settings
+  }
+
+  get parts(): NodeParts {
+    return this.#up.parts
+  }
+  get definitions(): Definitions {
+    return this.#up.definitions
+  }
+  get starts(): Starts {
+    return this.#up.starts
+  }
+  get requests(): Requests {
+    return this.#up.requests
+  }
+  get statistics(): StatisticsReader {
+    return this.#up.statistics
+  }
+
+  start(): Promise<void> {
+    this.#starting ??= this.#start()
+    return this.#starting
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async readiness(): Promise<readonly string[]> {
+    if (this.#phase === 'starting') return ['the engine is starting: it waits for PostgreSQL']
+    if (this.#phase !== 'running' || this.#running === null) return [`the engine is ${this.#phase}`]
+    const reasons: string[] = []
+    if (this.#life?.ownership.isAlive !== true) reasons.push('the node has lost its lease and has not got a new one yet')
+    if (this.#life?.journal.isFull() === true) reasons.push('the journal waits for PostgreSQL')
+    const { store } = this.#running.parts
+    const answered = store.databaseNow().then(
+      () => true,
+      () => false,
+    )
+    if (!(await Promise.race([answered, this.#after(READY_WITHIN_MS)]))) reasons.push('PostgreSQL does not answer')
+    return reasons
+  }
+
+  /** What metrics show of this node. */
+  figures(): { running: number; queued: number; leaseLeftMs: number; watched: number } {
+    const life = this.#life
+    const watched = this.#running === null ? 0 : [...this.#running.parts.feed.watched()].length
+    if (life === null) return { running: 0, queued: 0, leaseLeftMs: 0, watched }
+    return { running: life.owned.size, queued: life.journal.depth(), leaseLeftMs: life.ownership.leaseLeftMs, watched }
+  }
+
+  get #up(): Running {
+    if (this.#running === null || this.#phase === 'stopped') throw new CairnError('DATABASE_UNAVAILABLE')
+    return this.#running
+  }
+
+  #aliveLife(): NodeLife {
+    if (this.#phase === 'stopping') throw new CairnError('ENGINE_STOPPING')
+    if (this.#life === null) throw new CairnError('DATABASE_UNAVAILABLE')
+    return this.#life
+  }
+
+  async #start(): Promise<void> {
+    this.#phase = 'starting'
+    const { databaseUrl, dataDir, log } = this.#settings
+    const embedded = databaseUrl === null ? await startEmbedded({ dataDir }) : null
+    const url = embedded?.url ?? databaseUrl!
+    const { poolSize, prepare } = this.#settings
+    const database = openDatabase({ url, poolSize, prepare, onError: (err) => log.debug({ err }, 'an idle connection broke') })
+    const running = this.#assemble(embedded, database)
+    this.#running = running
+    await this.#untilDatabaseAnswers(async () => {
+      await migrate(database)
+      await checkDurability(database)
+    })
+    await this.#beginLife(embedded?.exclusive === true)
+    if (this.#isStopping()) return
+    running.parts.feed.start()
+    running.statistics.start()
+    this.#phase = 'running'
+  }
+
+  #assemble(embedded: EmbeddedPostgres | null, database: Database): Running {
+    const settings = this.#settings
+    const { log, observer } = settings
+    const clock = this.#clock
+    const store: Store = createStore(database)
+    const secrets = new Secrets(settings.secrets, credentialsOf(settings.targets))
+    const builtIn = builtInActions({ ...settings.targets, secrets, maxPayloadBytes: settings.maxPayloadBytes })
+    const actions = new ActionRegistry([...builtIn.actions, ...settings.actions])
+    const plans = new Plans({ store, actions: actions.shapes() })
+    const statistics = new StatisticsReader({ store, clock, log })
+    const history = new History({ store, plans, medians: (id) => statistics.medians(id), now: () => clock.now() })
+    const isOwnedHere = (executionId: string): boolean => this.#life?.owned.has(executionId) ?? false
+    const feed = new Feed({ store, history, isOwnedHere, clock, log })
+    const slots = new AttemptSlots(settings.maxAttempts)
+    const parts: NodeParts = { store, clock, actions, slots, secrets, history, plans, feed, observer, log, settings }
+    const life = (): NodeLife => this.#aliveLife()
+    return {
+      embedded,
+      database,
+      parts,
+      statistics,
+      definitions: new Definitions({ store, actions: actions.shapes(), plans, clock }),
+      starts: new Starts(parts, life),
+      requests: new Requests(parts, life),
+      closeActions: builtIn.close,
+    }
+  }
+
+  /** Registers this node under a new id; tries until the database takes it. */
+  async #beginLife(isAlone: boolean): Promise<void> {
+    const { parts } = this.#up
+    await this.#untilDatabaseAnswers(async () => {
+      const life = new NodeLife(parts, (reason) => void this.#die(life, reason))
+      await life.start()
+      this.#life = life
+    })
+    if (this.#life === null || !isAlone) return
+    // The data folder's lock proves that every other node on it is dead: no need to wait for their leases.
+    const dead = await parts.store.removeOtherNodes(this.#life.node)
+    if (dead.length > 0) this.#life.ownership.claimSoon()
+  }
+
+  /** The node was declared dead: it drops everything, and starts over under a new id from what the database holds. */
+  async #die(life: NodeLife, reason: string): Promise<void> {
+    if (this.#life !== life) return
+    const { parts } = this.#up
+    parts.log.error({ node: life.node, reason }, 'this node is dead; it drops its executions and begins anew')
+    this.#life = null
+    await life.end(new CairnError('DATABASE_UNAVAILABLE'))
+    parts.history.clear()
+    if (this.#isStopping()) return
+    await this.#beginLife(false)
+    parts.feed.resync()
+  }
+
+  /** Tries until it succeeds or the engine is stopped; an error that waiting cannot mend is thrown. */
+  async #untilDatabaseAnswers(task: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; !this.#isStopping(); attempt++) {
+      try {
+        return await task()
+      } catch (error) {
+        if (!isUnavailable(error)) throw error
+        this.#settings.log.warn({ attempt, err: error }, `PostgreSQL does not answer; next try in ${RETRY_MS} ms`)
+        await Promise.race([this.#after(RETRY_MS), new Promise<void>((resolve) => (this.#wake = resolve))])
+      }
+    }
+  }
+
+  #isStopping(): boolean {
+    return this.#phase === 'stopping'
+  }
+
+  #after(ms: number): Promise<false> {
+    return new Promise((resolve) => void this.#clock.after(ms, () => resolve(false)))
+  }
+
+  async #stop(): Promise<void> {
+    const wasStarted = this.#phase !== 'stopped'
+    this.#phase = 'stopping'
+    this.#wake()
+    if (wasStarted) await this.#starting?.catch(() => {})
+    const running = this.#running
+    if (running !== null) {
+      await running.statistics.stop()
+      await this.#life?.stop()
+      await running.parts.feed.stop()
+      await running.closeActions()
+      await running.database.close()
+      await running.embedded?.stop()
+    }
+    this.#life = null
+    this.#running = null
+    this.#phase = 'stopped'
+  }
+}

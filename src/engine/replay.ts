@@ -1,0 +1,116 @@
+import type { Plan } from '../definition/plan.ts'
+import type { ExecutionRow } from '../repository/executions.ts'
+import type { Store } from '../repository/store.ts'
+import type { JournalEvent, RolledBack } from './core/event.ts'
+import { effectiveRanges, fold } from './core/fold.ts'
+import { type Snapshot, stateOf } from './core/snapshot.ts'
+import { createState, type ExecutionState } from './core/state.ts'
+import { eventPages } from './event-pages.ts'
+import { roughBytes } from './json-size.ts'
+
+/** What replay reads; the whole store has it. */
+export type ReplayStore = Pick<Store, 'eventsAfter' | 'rollbacksOf' | 'newestSnapshot'>
+
+/** The state that an execution's effective history folds to, and what the reading of it brought to light. */
+export interface Replay {
+  readonly state: ExecutionState
+  /** The event that took the execution out of service, while no later one brought it back. */
+  quarantine: JournalEvent | null
+  /** seq of the newest rollback that the state accounts for; 0 without any. */
+  readonly rollbackSeq: number
+  /** About what the state takes in memory, never less: all that was folded into it. */
+  bytes: number
+}
+
+/** The journal holds something that the fold rules cannot take: a bug in the core, or foreign hands. */
+export class FoldError extends Error {
+  override readonly name = 'FoldError'
+}
+
+/** Beyond any seq, yet exact as a number. */
+const END = Number.MAX_SAFE_INTEGER
+
+/**
+ * Folds an execution's effective history up to `through` (its end when left out): the newest effective snapshot, then the
+ * events after it in pages, so that memory holds the state and one page. The state belongs to the caller.
+ */
+export async function replay(
+  store: ReplayStore,
+  plan: Plan,
+  row: ExecutionRow,
+  through: number = END,
+): Promise<Replay> {
+  for (;;) {
+    const rollbacks = (await store.rollbacksOf(row.id))
+      .filter((event) => event.seq <= through)
+      .map((event) => ({ seq: event.seq, toSeq: (event.data as unknown as RolledBack).toSeq }))
+    const ranges = effectiveRanges(rollbacks, through)
+    const rollbackSeq = Math.max(0, ...rollbacks.map((rollback) => rollback.seq))
+    const result = await begin(store, plan, row, ranges, rollbackSeq)
+    if (await foldRanges(store, plan, result, ranges)) return result
+  }
+}
+
+/** Folds what was committed since; false when a rollback is among it: the state is spoilt then and must be replayed. */
+export function advance(store: ReplayStore, plan: Plan, result: Replay): Promise<boolean> {
+  return foldRanges(store, plan, result, [[result.state.seq + 1, END]])
+}
+
+/** A snapshot within an effective range holds effective history only: what came before it is the same for both. */
+async function begin(
+  store: ReplayStore,
+  plan: Plan,
+  row: ExecutionRow,
+  ranges: readonly (readonly [number, number])[],
+  rollbackSeq: number,
+): Promise<Replay> {
+  for (const [from, to] of ranges.toReversed()) {
+    const snapshot = await store.newestSnapshot(row.id, to)
+    if (snapshot === null) break
+    if (snapshot.seq < from) continue
+    return {
+      state: stateOf(snapshot.state as unknown as Snapshot, row.input),
+      quarantine: null,
+      rollbackSeq,
+      bytes: roughBytes(snapshot.state),
+    }
+  }
+  const state = createState({
+    executionId: row.id,
+    format: row.format,
+    input: row.input,
+    variables: plan.variables,
+  })
+  return { state, quarantine: null, rollbackSeq, bytes: roughBytes(row.input) }
+}
+
+async function foldRanges(
+  store: ReplayStore,
+  plan: Plan,
+  result: Replay,
+  ranges: readonly (readonly [number, number])[],
+): Promise<boolean> {
+  for (const [from, to] of ranges) {
+    if (to <= result.state.seq) continue
+    let next = Math.max(from, result.state.seq + 1)
+    for await (const page of eventPages(store, result.state.executionId, next - 1, to)) {
+      if (page.events.some((event) => event.type === 'execution.rolled_back' && event.seq > result.rollbackSeq))
+        return false
+      foldPage(plan, result, page.events, next)
+      next = page.events.at(-1)!.seq + 1
+      result.bytes += page.bytes
+    }
+  }
+  return true
+}
+
+function foldPage(plan: Plan, result: Replay, events: readonly JournalEvent[], next: number): void {
+  const { executionId } = result.state
+  if (events[0]!.seq !== next) throw new FoldError(`${executionId}: the events from seq ${next} on are missing`)
+  try {
+    fold(plan, result.state, events)
+  } catch (cause) {
+    throw new FoldError(`${executionId} after seq ${result.state.seq}: ${(cause as Error).message}`, { cause })
+  }
+  for (const event of events) result.quarantine = event.type === 'execution.quarantined' ? event : null
+}

@@ -1,0 +1,125 @@
+import { v7 as uuidv7 } from 'uuid'
+import type { Json } from '../definition/json.ts'
+import { CairnError, type ErrorCode } from '../errors.ts'
+import type { ExecutionRow } from '../repository/execution-row.ts'
+import type { InboxKind } from '../repository/inbox.ts'
+import type { ControlAction } from './core/control.ts'
+import type { JournalEvent, Refusal } from './core/event.ts'
+import { isFinished } from './core/state.ts'
+import { fingerprint } from './fingerprint.ts'
+import type { NodeLife, NodeParts } from './node-life.ts'
+
+/** What an execution is asked for from outside, and how it answers. */
+export interface ControlRequest {
+  readonly action: ControlAction
+  readonly reason?: string | undefined
+  readonly checkpointIndex?: number | undefined
+  readonly resume?: boolean | undefined
+  /** Refused unless this is the execution's last seq. */
+  readonly seq?: number | undefined
+  readonly idempotencyKey?: string | undefined
+}
+
+export interface ControlAnswer {
+  readonly execution: ExecutionRow
+  /** False: it is durable and will take effect, but has not within the time that was waited. */
+  readonly effective: boolean
+  readonly replayed: boolean
+}
+
+const ANSWER_WITHIN_MS = 5_000
+const MOST_SIGNALS = 1_000
+
+/** The way of everything that reaches an execution from outside: durably into its inbox, then to its owner. */
+export class Requests {
+  readonly #parts: NodeParts
+  readonly #life: () => NodeLife
+
+  constructor(parts: NodeParts, life: () => NodeLife) {
+    this.#parts = parts
+    this.#life = life
+  }
+
+  /**
+   * Asks for a pause, resume, cancel, retry or rollback and waits up to 5 s for the event that answers it.
+   * EXECUTION_NOT_FOUND, EXECUTION_STATUS_CONFLICT, CHECKPOINT_NOT_FOUND, CHECKPOINT_GONE, SEQ_CONFLICT.
+   */
+  async control(executionId: string, request: ControlRequest): Promise<ControlAnswer> {
+    const { idempotencyKey, action, ...payload } = request
+    const view = await this.#find(executionId)
+    const posted = await this.#post(executionId, action, null, withoutAbsent(payload), { key: idempotencyKey, route: `control ${executionId}` })
+    if (posted.replayed) return { execution: await this.#find(executionId), effective: true, replayed: true }
+    const { requestId } = posted
+    const answer = await this.#parts.feed.waitFor(executionId, view.lastSeq, (event) => answers(event, requestId), ANSWER_WITHIN_MS)
+    const execution = await this.#find(executionId)
+    if (answer?.type === 'control.refused') throw refusalError(answer.data as unknown as Refusal, execution.status)
+    return { execution, effective: answer !== null, replayed: false }
+  }
+
+  /** Leaves a signal in the execution's inbox, durably. EXECUTION_NOT_FOUND, SIGNALS_FULL, PAYLOAD_TOO_LARGE. */
+  async signal(executionId: string, name: string, payload: Json, idempotencyKey: string | undefined): Promise<{ replayed: boolean }> {
+    const { store, history, settings } = this.#parts
+    const bytes = Buffer.byteLength(JSON.stringify(payload))
+    if (bytes > settings.maxPayloadBytes) throw new CairnError('PAYLOAD_TOO_LARGE', ['signal', bytes, settings.maxPayloadBytes])
+    const waiting = (await history.untakenSignals(executionId)) + (await store.countSignals(executionId))
+    if (waiting >= MOST_SIGNALS) throw new CairnError('SIGNALS_FULL', [executionId, waiting])
+    return this.#post(executionId, 'signal', name, payload, { key: idempotencyKey, route: `signal ${executionId}` })
+  }
+
+  async #post(
+    executionId: string,
+    kind: InboxKind,
+    name: string | null,
+    payload: Json,
+    idempotency: { readonly key: string | undefined; readonly route: string },
+  ): Promise<{ requestId: string; replayed: boolean }> {
+    const { store, clock } = this.#parts
+    const requestId = uuidv7()
+    const item = { executionId, kind, name, payload, requestId, at: clock.now() }
+    const { key, route } = idempotency
+    if (key !== undefined) {
+      const requestHash = fingerprint([kind, name, payload])
+      const posted = await store.insertInboxKeyed({ namespace: 'default', route, key, requestHash, at: item.at }, item)
+      if (posted === null) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
+      if (posted.replayed) return { requestId: posted.requestId ?? requestId, replayed: true }
+    } else if ((await store.insertInbox(item)) === null) {
+      throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
+    }
+    const { owned, ownership } = this.#life()
+    if (owned.has(executionId)) owned.poke(executionId)
+    else ownership.claimSoon()
+    return { requestId, replayed: false }
+  }
+
+  async #find(executionId: string) {
+    const view = await this.#parts.store.findExecutionView(executionId)
+    if (view === null) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
+    return view
+  }
+
+  /** Waits for the end of an execution, at most `waitMs`; the row as it is then. EXECUTION_NOT_FOUND. */
+  async waitForEnd(executionId: string, waitMs: number, signal?: AbortSignal): Promise<ExecutionRow> {
+    const view = await this.#find(executionId)
+    if (isFinished(view.status) || waitMs <= 0) return view
+    const gone = signal && new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    await Promise.race([this.#parts.feed.waitFor(executionId, view.lastSeq, isEnd, waitMs), ...(gone ? [gone] : [])])
+    return this.#find(executionId)
+  }
+}
+
+const isEnd = (event: JournalEvent): boolean =>
+  event.type === 'execution.completed' ||
+  event.type === 'execution.failed' ||
+  event.type === 'execution.cancelled' ||
+  event.type === 'execution.quarantined'
+
+/** `pause_requested` only says that the pause will come. */
+const answers = (event: JournalEvent, requestId: string): boolean =>
+  event.type !== 'execution.pause_requested' && (event.data as { requestId?: string }).requestId === requestId
+
+function refusalError({ code, parameters }: Refusal, executionStatus: string): CairnError {
+  return new CairnError(code as ErrorCode, parameters, { details: { executionStatus } })
+}
+
+const withoutAbsent = (payload: object): Json =>
+  Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined))

@@ -1,0 +1,51 @@
+import type { Json, JsonObject } from '../definition/json.ts'
+import { ActionError, type ActionResult } from './actions/action.ts'
+
+/**
+ * What an action returned, as the JSON that the journal will give back: what recovery reads must be what the next step saw.
+ * Throws ActionError PayloadTooLarge, StateTooLarge, or InternalError for what is no JSON.
+ */
+export function checkResult(result: ActionResult, maxBytes: number, roomBytes: number): ActionResult {
+  const { output, meta } = result ?? {}
+  const bytes = jsonBytes(output, Math.min(maxBytes, roomBytes)) + jsonBytes(meta, maxBytes)
+  if (bytes > maxBytes) {
+    const message = `the output is ${bytes} bytes; at most ${maxBytes} are kept (CAIRN_MAX_PAYLOAD_BYTES)`
+    throw new ActionError('PayloadTooLarge', message, { retryable: false })
+  }
+  if (bytes > roomBytes) {
+    const message = 'the state of the execution would grow beyond CAIRN_MAX_STATE_BYTES'
+    throw new ActionError('StateTooLarge', message, { retryable: false })
+  }
+  return { output: asJson(output) ?? null, ...(meta !== undefined && { meta: asJson(meta) as JsonObject }) }
+}
+
+/** Exact where it matters, an upper bound where the value is far from the limit: a UTF-16 unit is at most 6 bytes as JSON. */
+function jsonBytes(value: unknown, limit: number): number {
+  const bound = 6 * size(value)
+  return bound <= limit ? bound : Buffer.byteLength(JSON.stringify(value) ?? '')
+}
+
+function size(value: unknown): number {
+  if (typeof value === 'string') return value.length + 2
+  if (typeof value !== 'object' || value === null) return 8
+  let sum = 2
+  if (Array.isArray(value)) for (const item of value) sum += 1 + size(item)
+  else for (const [key, item] of Object.entries(value)) sum += key.length + 4 + size(item)
+  return sum
+}
+
+/** The value itself when it is plain JSON already, otherwise what JSON makes of it. */
+function asJson(value: unknown): Json | undefined {
+  if (isJson(value)) return value
+  const text = JSON.stringify(value)
+  return text === undefined ? undefined : (JSON.parse(text) as Json)
+}
+
+function isJson(value: unknown): value is Json {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
+  if (typeof value !== 'object') return false
+  if (Array.isArray(value)) return value.every(isJson)
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return (prototype === Object.prototype || prototype === null) && Object.values(value).every(isJson)
+}

@@ -1,0 +1,34 @@
+import type { CairnError } from '../errors.ts'
+import type { ExecutionRow } from '../repository/execution-row.ts'
+import { encode } from './encode.ts'
+import { errorFact } from './facts.ts'
+import type { Services } from './services.ts'
+
+/**
+ * Quarantines an execution whose state cannot be read: its version is gone, or its journal does not fold. What waits in its
+ * inbox is consumed, or it would be claimed again and again. The journal is kept; `retry` reads it anew.
+ */
+export async function setAside(row: ExecutionRow, cause: CairnError, services: Services): Promise<void> {
+  const { store, journal, clock, log } = services
+  const error = errorFact('InternalError', `its state cannot be read: ${cause.message}`)
+  log.error({ executionId: row.id, errorId: error.errorId, err: cause }, 'execution quarantined')
+  const [view, items] = await Promise.all([store.findExecutionView(row.id), store.inboxOf([row.id])])
+  const at = clock.now()
+  const seq = (view?.lastSeq ?? row.lastSeq) + 1
+  const event = encode(row.id, { seq, at, type: 'execution.quarantined', data: { error } }, view?.percentage ?? 0)
+  const image = { ...row, status: 'failed', requested: null, error, owner: null, wakeAt: null } as const
+  const status = row.status === 'failed' ? undefined : ({ from: row.status, to: 'failed', durationMs: null } as const)
+  await new Promise<void>((resolve, reject) => {
+    journal.append(
+      {
+        executionId: row.id,
+        events: [event],
+        row: { ...image, completedAt: at, lastSeq: seq, updatedAt: at },
+        inboxIds: items.map((item) => item.id),
+        bytes: event.text.length,
+        statistics: status ? [{ workflowId: row.workflowId, version: row.workflowVersion, status }] : [],
+      },
+      { committed: () => resolve(), rejected: (_, failure) => reject(failure), abandoned: reject },
+    )
+  })
+}

@@ -1,0 +1,146 @@
+import { v7 as uuidv7 } from 'uuid'
+import type { Json } from '../definition/json.ts'
+import type { Plan } from '../definition/plan.ts'
+import { CairnError } from '../errors.ts'
+import type { ExecutionRow } from '../repository/execution-row.ts'
+import type { Append } from '../repository/flush.ts'
+import { FORMAT } from './core/state.ts'
+import { encode } from './encode.ts'
+import { fingerprint } from './fingerprint.ts'
+import type { NodeLife, NodeParts } from './node-life.ts'
+
+/** What an execution is started with. */
+export interface StartRequest {
+  readonly workflowId: string
+  /** The active version when left out. */
+  readonly version?: number | undefined
+  readonly input?: Json | undefined
+  readonly triggeredBy?: string | null | undefined
+  readonly correlationId?: string | null | undefined
+  readonly tags?: readonly string[] | undefined
+  /** Higher goes first when executions wait for a node. */
+  readonly priority?: number | undefined
+  /** ms since 1970: not before then. */
+  readonly startAt?: number | undefined
+  readonly traceparent?: string | null | undefined
+  readonly idempotencyKey?: string | undefined
+}
+
+/** Starts executions: each answer means that the execution is durable. */
+export class Starts {
+  readonly #parts: NodeParts
+  readonly #life: () => NodeLife
+
+  constructor(parts: NodeParts, life: () => NodeLife) {
+    this.#parts = parts
+    this.#life = life
+  }
+
+  /**
+   * WORKFLOW_NOT_FOUND, WORKFLOW_ARCHIVED, VERSION_NOT_FOUND, VERSION_DEPRECATED, INPUT_INVALID, PAYLOAD_TOO_LARGE,
+   * IDEMPOTENCY_KEY_REUSED, ENGINE_OVERLOADED.
+   */
+  async start(request: StartRequest): Promise<{ execution: ExecutionRow; replayed: boolean }> {
+    const { version, plan } = await this.#parts.plans.forStart(request.workflowId, request.version)
+    this.#checkInput(plan, request.input ?? null)
+    const life = this.#life()
+    if (life.journal.isFull()) throw new CairnError('ENGINE_OVERLOADED')
+    const row = this.#rowOf(request, version)
+    if (request.idempotencyKey !== undefined) return this.#startKeyed(row, request, request.idempotencyKey)
+    if (this.#hasRoom(life, row)) await this.#startHere(life, row)
+    else await this.#schedule(life, row)
+    return { execution: row, replayed: false }
+  }
+
+  #checkInput(plan: Plan, input: Json): void {
+    const { maxPayloadBytes } = this.#parts.settings
+    const bytes = Buffer.byteLength(JSON.stringify(input))
+    if (bytes > maxPayloadBytes) throw new CairnError('PAYLOAD_TOO_LARGE', ['input', bytes, maxPayloadBytes])
+    const faults = plan.inputFaults(input)
+    if (faults.length > 0) throw new CairnError('INPUT_INVALID', [], { faults })
+  }
+
+  #hasRoom(life: NodeLife, { wakeAt }: ExecutionRow): boolean {
+    return wakeAt === null && life.ownership.isAlive && life.owned.size < this.#parts.settings.maxRunning
+  }
+
+  /** The row and its first event are one append of the journal. */
+  async #startHere(life: NodeLife, row: ExecutionRow): Promise<void> {
+    try {
+      await life.owned.start({ ...row, owner: life.node })
+    } catch (error) {
+      // The node died meanwhile. Its fence is gone, so what is not there now will never be.
+      if (this.#life() === life || (await this.#parts.store.findExecution(row.id)) === null) throw error
+    }
+  }
+
+  /** No room, or not yet: the row waits for a node to claim it. */
+  async #schedule(life: NodeLife, row: ExecutionRow): Promise<void> {
+    const append = this.#scheduled(row)
+    await new Promise<void>((resolve, reject) => {
+      life.journal.append(append, { committed: () => resolve(), rejected: (_, error) => reject(error), abandoned: reject })
+    })
+    life.ownership.claimSoon()
+  }
+
+  #scheduled(row: ExecutionRow): Append & { readonly insert: ExecutionRow } {
+    const at = this.#parts.clock.now()
+    const startAt = row.wakeAt ?? at
+    const event = encode(row.id, { seq: 1, at, type: 'execution.scheduled', data: { startAt } }, 0)
+    return {
+      executionId: row.id,
+      events: [event],
+      insert: { ...row, wakeAt: startAt, lastSeq: 1 },
+      inboxIds: [],
+      bytes: event.text.length,
+      statistics: [{ workflowId: row.workflowId, version: row.workflowVersion, status: { from: null, to: 'pending' } }],
+    }
+  }
+
+  /** The key decides who starts it; a loser answers with the winner's execution. */
+  async #startKeyed(row: ExecutionRow, request: StartRequest, key: string) {
+    const { store } = this.#parts
+    const { idempotencyKey: _, traceparent: __, ...body } = request
+    const { namespace, createdAt: at } = row
+    const requestHash = fingerprint(body)
+    const append = this.#scheduled(row)
+    const { resourceId, replayed } = await store.startKeyed({ namespace, route: 'POST executions', key, requestHash, at }, append)
+    if (!replayed) {
+      this.#life().ownership.claimSoon()
+      return { execution: append.insert, replayed }
+    }
+    const execution = await store.findExecutionView(resourceId)
+    if (execution === null) throw new CairnError('EXECUTION_NOT_FOUND', [resourceId])
+    return { execution, replayed }
+  }
+
+  #rowOf(request: StartRequest, version: number): ExecutionRow {
+    const now = this.#parts.clock.now()
+    const { startAt } = request
+    return {
+      id: uuidv7(),
+      namespace: 'default',
+      workflowId: request.workflowId,
+      workflowVersion: version,
+      format: FORMAT,
+      status: 'pending',
+      requested: null,
+      triggeredBy: request.triggeredBy ?? null,
+      correlationId: request.correlationId ?? null,
+      traceparent: request.traceparent ?? null,
+      tags: request.tags ?? [],
+      priority: request.priority ?? 0,
+      input: request.input ?? null,
+      output: null,
+      error: null,
+      owner: null,
+      wakeAt: startAt !== undefined && startAt > now ? startAt : null,
+      parentExecutionId: null,
+      lastSeq: 0,
+      createdAt: now,
+      startedAt: null,
+      completedAt: null,
+      updatedAt: now,
+    }
+  }
+}

@@ -1,0 +1,189 @@
+import { CairnError } from '../errors.ts'
+import type { JournalEvent } from './core/event.ts'
+import { PageSize } from './event-pages.ts'
+import {
+  type EventMessage,
+  type Listener,
+  messageOf,
+  type SnapshotMessage,
+  type StreamMessage,
+} from './stream-message.ts'
+import type { Tail, TailContext } from './tail.ts'
+
+export interface SubscriberContext extends TailContext {
+  readonly snapshot: (executionId: string) => Promise<SnapshotMessage>
+  /** The listener threw. */
+  readonly broken: (executionId: string, error: unknown) => void
+  /** The subscription cannot go on. */
+  readonly end: (subscriber: Subscriber, error: CairnError) => void
+}
+
+type Mode = 'opening' | 'replaying' | 'live' | 'closed'
+
+/**
+ * One subscription's place in a journal.
+ *
+ *   opening ──snapshot──▶ replaying (pages from the store) ──caught up with the tail──▶ live (messages from its ring)
+ *      └── without one ──────▲            any ──close──▶ closed
+ *
+ * `ready()` is asked before each message; while it is false nothing is read and nothing held for this subscriber, save the
+ * rest of one page. A live one that comes back too late for the ring is told what it missed by one `lagged`.
+ */
+export class Subscriber {
+  readonly tail: Tail
+  readonly #listener: Listener
+  readonly #ready: () => boolean
+  readonly #context: SubscriberContext
+  #mode: Mode
+  /** seq of the event that it gets next; null: the one after the snapshot's. */
+  #next: number | null
+  /** The newest seq that it was given. */
+  #seen = 0
+  /** How many of the hints before the next event it was given. */
+  #hinted = 0
+  /** The ring keeps what follows a page that is being read. */
+  #hold = Number.POSITIVE_INFINITY
+  /** The rest of a page, newest first. */
+  #page: JournalEvent[] = []
+  readonly #size = new PageSize()
+  #busy = false
+
+  constructor(
+    tail: Tail,
+    context: SubscriberContext,
+    options: { next: number | null; snapshot: boolean; ready: () => boolean },
+    listener: Listener,
+  ) {
+    this.tail = tail
+    this.#context = context
+    this.#next = options.next
+    this.#ready = options.ready
+    this.#listener = listener
+    this.#mode = options.snapshot ? 'opening' : 'replaying'
+  }
+
+  /** The oldest seq that the ring must keep for it. */
+  get needs(): number {
+    return this.#mode === 'live' ? this.#next! : this.#hold
+  }
+
+  /** Delivers what can be delivered at once; used when the tail has moved. */
+  deliver(): void {
+    if (this.#busy) return
+    this.#busy = true
+    while (this.#hasMore() && this.#ready()) this.#deliverOne()
+    this.#busy = false
+  }
+
+  /** Goes on in whatever it was doing: after it was made, after `ready()` was false, after a read failed. */
+  resume(): void {
+    if (this.#mode === 'live') this.deliver()
+    else if (!this.#busy && this.#mode !== 'closed') void this.#work()
+  }
+
+  /** The tail lost its place: a new snapshot tells where the journal is now. */
+  reopen(): void {
+    if (this.#mode === 'closed') return
+    this.#mode = 'opening'
+    this.#page = []
+    this.resume()
+  }
+
+  close(last?: StreamMessage): void {
+    if (this.#mode === 'closed') return
+    this.#mode = 'closed'
+    this.#page = []
+    if (last !== undefined) this.#send(last)
+  }
+
+  async #work(): Promise<void> {
+    this.#busy = true
+    try {
+      while (this.#isBehind() && this.#ready()) {
+        if (this.#mode === 'opening') await this.#open()
+        else await this.#replay()
+      }
+    } catch (error) {
+      if (error instanceof CairnError && error.status !== 503) this.#context.end(this, error)
+      else this.#context.stalled(() => this.resume(), error)
+    } finally {
+      this.#hold = Number.POSITIVE_INFINITY
+      this.#busy = false
+    }
+    this.deliver()
+  }
+
+  async #open(): Promise<void> {
+    const snapshot = await this.#context.snapshot(this.tail.executionId)
+    if (this.#mode !== 'opening' || !this.#ready()) return
+    this.tail.place(snapshot.seq + 1)
+    this.#next ??= snapshot.seq + 1
+    // The journal lost its end in a failover: what comes now has seqs that this subscriber has seen already.
+    if (this.#seen > snapshot.seq) this.#next = snapshot.seq + 1
+    this.#mode = 'replaying'
+    this.#send(snapshot)
+  }
+
+  async #replay(): Promise<void> {
+    while (this.#page.length > 0 && this.#ready()) this.#sendEvent(messageOf(this.#page.pop()!))
+    if (this.#page.length > 0 || this.#mode !== 'replaying') return
+    if (this.tail.covers(this.#next!)) {
+      this.#mode = 'live'
+      return
+    }
+    const { next } = this.tail
+    if (next !== null) this.#hold = next
+    const limit = this.#size.limit
+    const page = await this.#context.read(this.tail.executionId, this.#next! - 1, limit)
+    if (this.#mode !== 'replaying') return
+    this.#size.note(page)
+    this.#page = page.toReversed()
+    // All below `next` is committed: what a page that is not full does not hold of it was compacted away.
+    if (page.length === 0 && next !== null && next > this.#next!) this.#skipTo(next, this.tail.at)
+  }
+
+  #hasMore(): boolean {
+    if (this.#mode !== 'live' || this.#next! > this.tail.next!) return false
+    return this.#next! < this.tail.next! || this.#hinted < this.tail.ring.hintsAt(this.#next!).length
+  }
+
+  #deliverOne(): void {
+    const { ring, at } = this.tail
+    const next = this.#next!
+    const hint = ring.hintsAt(next)[this.#hinted]
+    if (next < ring.first) this.#skipTo(ring.first, at)
+    else if (hint === undefined) this.#sendEvent(ring.at(next))
+    else {
+      this.#hinted += 1
+      this.#send(hint)
+    }
+  }
+
+  #sendEvent(message: EventMessage): void {
+    if (message.seq < this.#next!) return
+    if (message.seq > this.#next!) this.#skipTo(message.seq, message.at)
+    this.#next = message.seq + 1
+    this.#seen = message.seq
+    this.#hinted = 0
+    this.#send(message)
+  }
+
+  #skipTo(seq: number, at: number): void {
+    const fromSeq = this.#next!
+    this.#next = seq
+    this.#hinted = 0
+    this.#send({ type: 'lagged', executionId: this.tail.executionId, fromSeq, toSeq: seq - 1, at })
+  }
+
+  #send(message: StreamMessage): void {
+    try {
+      this.#listener(message)
+    } catch (error) {
+      this.#context.broken(this.tail.executionId, error)
+    }
+  }
+
+  #isBehind(): boolean {
+    return this.#mode === 'opening' || this.#mode === 'replaying'
+  }
+}

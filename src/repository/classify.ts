@@ -1,0 +1,29 @@
+/**
+ * What a failed flush means for its appends.
+ * - `retry`: the outcome is unknown or the server could not take it just now: send the identical appends again.
+ * - `data`: these very rows cannot be written: halve until the bad append stands alone, and quarantine it.
+ * - `alarm`: somebody else wrote into the history of an execution that is ours. On a first send only: a resend has
+ *   ON CONFLICT and cannot meet it.
+ *
+ * What is neither the data's fault nor known (a missing privilege, a full disk, a password that was changed) is `retry`: to
+ * quarantine everything because an operator made a mistake would be the greater harm.
+ */
+export function classify(error: unknown): 'retry' | 'data' | 'alarm' {
+  // A parameter longer than a JavaScript string may be, or one that cannot be written as JSON.
+  if (error instanceof RangeError || error instanceof TypeError) return 'data'
+  const { code, constraint } = error as { code?: unknown; constraint?: unknown }
+  if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code)) return 'retry'
+  if (code === '23505' && constraint === 'execution_events_pkey') return 'alarm'
+  return code.startsWith('22') || code.startsWith('23') || code.startsWith('54') ? 'data' : 'retry'
+}
+
+/**
+ * True when PostgreSQL cannot be reached or takes nothing just now: refused or broken connections, a server that starts,
+ * stops or is full, a replica. Waiting may mend it; a bug or a missing table it will not.
+ */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code } = error as { code?: unknown }
+  if (typeof code !== 'string') return /^(Connection terminated|timeout exceeded|Client has encountered)/.test(error.message)
+  return /^[0-9A-Z]{5}$/.test(code) ? /^(08|53|57P|25006)/.test(code) : /^E[A-Z]+$/.test(code)
+}

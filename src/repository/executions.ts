@@ -1,0 +1,173 @@
+import { type SelectQueryBuilder, sql } from 'kysely'
+import type { ExecutionStatus } from '../engine/core/state.ts'
+import type { Database } from './connection.ts'
+import { decodeCursor, type Page, page } from './cursor.ts'
+import { type ExecutionImage, type ExecutionRow, type StoredExecution, toExecution } from './execution-row.ts'
+import type { Tables } from './tables.ts'
+
+export type { ExecutionImage, ExecutionRow }
+
+/** An execution with what only its newest event knows: rows change with the status, not with every step. */
+export interface ExecutionView extends ExecutionRow {
+  /** 0..100 as of the newest event. */
+  readonly percentage: number
+  /** The path that the newest event is about; null when it is about none. */
+  readonly path: string | null
+}
+
+/** An item of a list: without the payloads, which may be a MiB each. */
+export type ExecutionSummary = Omit<ExecutionView, 'input' | 'output'>
+
+export interface ExecutionFilter {
+  readonly namespace?: string | undefined
+  readonly workflowId?: string | undefined
+  readonly status?: ExecutionStatus | undefined
+  readonly triggeredBy?: string | undefined
+  readonly correlationId?: string | undefined
+  readonly tag?: string | undefined
+  /** ms since 1970; both exclusive. */
+  readonly createdAfter?: number | undefined
+  readonly createdBefore?: number | undefined
+}
+
+/** What an `execution` message to a workflow's subscribers is made of. */
+export interface ExecutionChange {
+  readonly id: string
+  readonly workflowId: string
+  readonly status: ExecutionStatus
+  readonly lastSeq: number
+  readonly percentage: number
+  readonly updatedAt: number
+}
+
+interface Newest {
+  seq: number | null
+  newest_percentage: number | null
+  newest_path: string | null
+}
+
+/** The row, or null. It is as of the last change of status; its journal may be further. */
+export async function findExecution({ db }: Database, id: string): Promise<ExecutionRow | null> {
+  const row = await db.selectFrom('workflow_executions').selectAll().where('id', '=', id).executeTakeFirst()
+  return row === undefined ? null : toExecution(row)
+}
+
+/** The row with percentage, path and lastSeq of the newest event, or null. */
+export async function findExecutionView({ db }: Database, id: string): Promise<ExecutionView | null> {
+  const row = await withNewest(db.selectFrom('workflow_executions'))
+    .selectAll('workflow_executions')
+    .where('workflow_executions.id', '=', id)
+    .executeTakeFirst()
+  return row === undefined ? null : toView(row)
+}
+
+const summaryColumns = [
+  'workflow_executions.id',
+  'workflow_executions.namespace',
+  'workflow_executions.workflow_id',
+  'workflow_executions.workflow_version',
+  'workflow_executions.format',
+  'workflow_executions.priority',
+  'workflow_executions.status',
+  'workflow_executions.requested',
+  'workflow_executions.owner',
+  'workflow_executions.wake_at',
+  'workflow_executions.last_seq',
+  'workflow_executions.created_at',
+  'workflow_executions.started_at',
+  'workflow_executions.completed_at',
+  'workflow_executions.updated_at',
+  'workflow_executions.parent_execution_id',
+  'workflow_executions.triggered_by',
+  'workflow_executions.correlation_id',
+  'workflow_executions.traceparent',
+  'workflow_executions.tags',
+  'workflow_executions.error',
+] as const
+
+/** Newest first; filters are combined with "and". CURSOR_INVALID. */
+export async function listExecutions(
+  { db }: Database,
+  filter: ExecutionFilter,
+  limit: number,
+  cursor?: string,
+): Promise<Page<ExecutionSummary>> {
+  const after = decodeCursor(cursor)
+  const { workflowId, status, triggeredBy, correlationId, tag, createdAfter, createdBefore } = filter
+  let query = withNewest(db.selectFrom('workflow_executions'))
+    .select(summaryColumns)
+    .where('namespace', '=', filter.namespace ?? 'default')
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+  if (workflowId !== undefined) query = query.where('workflow_id', '=', workflowId)
+  if (status !== undefined) query = query.where('status', '=', status)
+  if (triggeredBy !== undefined) query = query.where('triggered_by', '=', triggeredBy)
+  if (correlationId !== undefined) query = query.where('correlation_id', '=', correlationId)
+  // The second condition is what lets the planner use the partial index.
+  if (tag !== undefined) query = query.where(sql<boolean>`tags @> ${[tag]}::text[] AND tags <> '{}'`)
+  if (createdAfter !== undefined) query = query.where('created_at', '>', createdAfter)
+  if (createdBefore !== undefined) query = query.where('created_at', '<', createdBefore)
+  if (after !== null) query = query.where(sql<boolean>`(created_at, id) < (${after.order}, ${after.id}::uuid)`)
+  const rows = await query.execute()
+  return page(rows, limit, (row) => ({ order: row.created_at, id: row.id }), toSummary)
+}
+
+/**
+ * Executions of these workflows whose row was changed at or after `since` (ms since 1970, the time that the change carries),
+ * oldest change first, each as of its last change.
+ */
+export async function executionsChangedSince(
+  { db }: Database,
+  workflowIds: readonly string[],
+  since: number,
+  limit: number,
+): Promise<ExecutionChange[]> {
+  const rows = await db
+    .selectFrom('workflow_executions as e')
+    .leftJoin('execution_events as v', (join) => join.onRef('v.execution_id', '=', 'e.id').onRef('v.seq', '=', 'e.last_seq'))
+    .select(['e.id', 'e.workflow_id', 'e.status', 'e.last_seq', 'e.updated_at', 'v.percentage'])
+    .where('e.workflow_id', '=', sql<string>`ANY (${workflowIds}::uuid[])`)
+    .where('e.updated_at', '>=', since)
+    .orderBy('e.updated_at')
+    .orderBy('e.id')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => ({
+    id: row.id,
+    workflowId: row.workflow_id,
+    status: row.status as ExecutionStatus,
+    lastSeq: row.last_seq,
+    percentage: row.percentage ?? 0,
+    updatedAt: row.updated_at,
+  }))
+}
+
+/** A page costs one look-up in the journal's key for each row. */
+function withNewest<O>(query: SelectQueryBuilder<Tables, 'workflow_executions', O>) {
+  return query
+    .leftJoinLateral(
+      (eb) =>
+        eb
+          .selectFrom('execution_events')
+          .select(['seq', 'percentage as newest_percentage', 'path as newest_path'])
+          .whereRef('execution_id', '=', 'workflow_executions.id')
+          .orderBy('seq', 'desc')
+          .limit(1)
+          .as('newest'),
+      (join) => join.onTrue(),
+    )
+    .select(['newest.seq', 'newest.newest_percentage', 'newest.newest_path'])
+}
+
+function toSummary(row: Omit<StoredExecution, 'input' | 'output'> & Newest): ExecutionSummary {
+  const { input: _input, output: _output, ...summary } = toView({ ...row, input: null, output: null })
+  return summary
+}
+
+const toView = (row: StoredExecution & Newest): ExecutionView => ({
+  ...toExecution(row),
+  lastSeq: row.seq ?? row.last_seq,
+  percentage: row.newest_percentage ?? 0,
+  path: row.newest_path,
+})

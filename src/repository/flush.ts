@@ -1,0 +1,135 @@
+import { type ArrayColumn, arrayParameters, cast, insertFrom, unnest } from './array-columns.ts'
+import { type AppendedEvent, eventColumns } from './events.ts'
+import { type ExecutionImage, type ExecutionRow, executionColumns, imageColumns } from './execution-row.ts'
+import { type StatisticsDelta, type StatisticsRow, statisticsColumns, tally } from './tally.ts'
+
+export type { AppendedEvent, ExecutionImage }
+
+/** What one execution writes at once: all of it or nothing. An execution appears in a flush at most once. */
+export interface Append {
+  readonly executionId: string
+  /** At least one, in order of seq. */
+  readonly events: readonly AppendedEvent[]
+  /** A start: the row as it is after these events. */
+  readonly insert?: ExecutionRow
+  /** The row after these events, when any of it has changed. Not together with `insert`: a statement does not see its own rows. */
+  readonly row?: ExecutionImage
+  /** Inbox rows that these events answer. */
+  readonly inboxIds: readonly string[]
+  /** What the journal bounds its flushes by. */
+  readonly bytes: number
+  readonly statistics: readonly StatisticsDelta[]
+}
+
+/** The last row of a lane's previous acknowledged flush: while it is there, the database has lost nothing of ours. */
+export interface Acknowledged {
+  readonly executionId: string
+  readonly seq: number
+}
+
+interface Change {
+  readonly id: string
+  readonly image: ExecutionImage
+}
+
+const changeColumns: readonly ArrayColumn<Change>[] = [
+  { name: 'id', type: 'uuid', of: (change) => change.id },
+  ...imageColumns.map(({ name, type, of }) => ({ name, type, of: (change: Change) => of(change.image) })),
+]
+
+/** What a flush has beside events. A statement without the parts that a flush does not need halves a lone flush's time. */
+interface Parts {
+  readonly inserts: readonly ExecutionRow[]
+  readonly changes: readonly Change[]
+  readonly inboxIds: readonly string[]
+  readonly statistics: readonly StatisticsRow[]
+}
+
+/** A statement with its parameters; `shape` names its text among the few that there are. */
+export interface FlushStatement {
+  readonly shape: string
+  readonly text: string
+  readonly values: readonly unknown[]
+}
+
+/**
+ * The one flush statement, for these appends. A single autocommit statement, so a flush is all or nothing, and one round
+ * trip. It answers one row: `fenced` (the fence stood) and `events` (how many it inserted).
+ *
+ * - `fence` locks the lane's row against deletion until the commit: a node that was declared dead finds no row, and whoever
+ *   deletes the row waits for this flush. The row itself is never changed.
+ * - `complete` holds a row only when this very statement inserted every event; all else selects from it. So a resend after a
+ *   commit that went unnoticed (its events are there already, ON CONFLICT) changes nothing.
+ * - A resend of which some appends stand and others do not would count and answer wrongly: it fails (22P02), and the journal
+ *   halves it until each append is alone.
+ *
+ * Appends come sorted by execution: neighbours land on the same index pages.
+ */
+export function flushStatement(
+  node: string,
+  lane: number,
+  acknowledged: Acknowledged | null,
+  appends: readonly Append[],
+  resend: boolean,
+): FlushStatement {
+  const events = appends.flatMap((append) => append.events)
+  const parts: Parts = {
+    inserts: appends.flatMap(({ insert }) => insert ?? []),
+    changes: appends.flatMap(({ executionId: id, row, insert }) => (row && !insert ? { id, image: row } : [])),
+    inboxIds: appends.flatMap((append) => append.inboxIds),
+    statistics: tally(appends.flatMap((append) => append.statistics)),
+  }
+  const { inserts, changes, inboxIds, statistics } = parts
+  const shape = [resend, inserts.length, changes.length, inboxIds.length, statistics.length].map(Number).map(Math.sign).join('')
+  const values = [
+    ...[node, lane, acknowledged?.executionId ?? null, acknowledged?.seq ?? null, events.length],
+    ...arrayParameters(eventColumns, events),
+    ...(inserts.length > 0 ? arrayParameters(executionColumns, inserts) : []),
+    ...(changes.length > 0 ? arrayParameters(changeColumns, changes) : []),
+    ...(inboxIds.length > 0 ? [`{${inboxIds.join(',')}}`] : []),
+    ...(statistics.length > 0 ? arrayParameters(statisticsColumns, statistics) : []),
+  ]
+  let text = texts.get(shape)
+  if (text === undefined) texts.set(shape, (text = textOf(parts, resend)))
+  return { shape, text, values }
+}
+
+const texts = new Map<string, string>()
+
+function textOf({ inserts, changes, inboxIds, statistics }: Parts, resend: boolean): string {
+  let next = 6 + eventColumns.length
+  const ctes: string[] = []
+  const take = (count: number): number => (next += count) - count
+  if (inserts.length > 0) {
+    ctes.push(`inserted AS (${insertFrom('complete', 'workflow_executions', executionColumns, take(executionColumns.length))})`)
+  }
+  if (changes.length > 0) {
+    const assignments = imageColumns.map((column) => `${column.name} = c.${column.name}${cast(column)}`).join(', ')
+    ctes.push(`changed AS (
+  UPDATE workflow_executions AS e SET ${assignments}
+  FROM complete, ${unnest(changeColumns, take(changeColumns.length), 'c')} WHERE e.id = c.id
+)`)
+  }
+  if (inboxIds.length > 0) {
+    ctes.push(`consumed AS (DELETE FROM execution_inbox USING complete WHERE id = ANY ((SELECT $${take(1)}::bigint[])::bigint[]))`)
+  }
+  if (statistics.length > 0) {
+    ctes.push(`counted AS (${insertFrom('complete', 'execution_statistics', statisticsColumns, take(statisticsColumns.length))})`)
+  }
+  return `
+WITH fence AS MATERIALIZED (
+  SELECT FROM node_lanes
+  WHERE node_id = $1::uuid AND lane = $2::integer
+    AND ($3::uuid IS NULL OR EXISTS (SELECT FROM execution_events WHERE execution_id = $3::uuid AND seq = $4::bigint))
+  FOR KEY SHARE
+), events AS (
+  ${insertFrom('fence', 'execution_events', eventColumns, 6)} ${resend ? 'ON CONFLICT DO NOTHING' : ''} RETURNING 1
+), written AS MATERIALIZED (
+  SELECT count(*)::integer AS events FROM events
+), complete AS MATERIALIZED (
+  SELECT FROM written WHERE events = $5::integer
+)${ctes.map((cte) => `, ${cte}`).join('')}
+SELECT EXISTS (SELECT FROM fence) AS fenced,
+  CASE WHEN events IN (0, $5::integer) THEN events ELSE ('a resend stands in part: ' || events)::integer END AS events
+FROM written`
+}

@@ -1,0 +1,106 @@
+import { sql } from 'kysely'
+import type { Json } from '../definition/json.ts'
+import type { Database } from './connection.ts'
+
+export type InboxKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'rollback' | 'signal'
+
+/** Something that reaches an execution from outside. Its owner deletes it in the append that answers it: exactly once. */
+export interface NewInboxItem {
+  readonly executionId: string
+  readonly kind: InboxKind
+  /** A signal's name. */
+  readonly name: string | null
+  readonly payload: Json
+  /** The answering event carries it. */
+  readonly requestId: string
+  /** ms since 1970. */
+  readonly at: number
+}
+
+export interface InboxItem extends NewInboxItem {
+  /** Items of an execution are taken in the order of their ids (numeric, as text). */
+  readonly id: string
+}
+
+interface InboxRow {
+  id: number
+  execution_id: string
+  request_id: string
+  created_at: number
+  kind: string
+  name: string | null
+  payload: unknown
+}
+
+const toItem = (row: InboxRow): InboxItem => ({
+  id: String(row.id),
+  executionId: row.execution_id,
+  kind: row.kind as InboxKind,
+  name: row.name,
+  payload: row.payload as Json,
+  requestId: row.request_id,
+  at: row.created_at,
+})
+
+/** The parameters of `insertInboxFrom`, in its order. */
+export const inboxParameters = (item: NewInboxItem): unknown[] => [
+  item.executionId,
+  item.requestId,
+  item.at,
+  item.kind,
+  item.name,
+  JSON.stringify(item.payload ?? null),
+]
+
+/** `INSERT … SELECT … FROM source` for one item of an execution that exists; `first` numbers the first parameter. */
+export function insertInboxFrom(source: string, first: number): string {
+  const types = ['uuid', 'uuid', 'bigint', 'text', 'text', 'json']
+  const values = types.map((type, index) => `$${first + index}::${type}`).join(', ')
+  return `INSERT INTO execution_inbox (execution_id, request_id, created_at, kind, name, payload)
+    SELECT ${values} FROM ${source}`
+}
+
+/** Puts an item in an execution's inbox, durably. Its id, or null when there is no such execution. */
+export async function insertInbox({ pool }: Database, item: NewInboxItem): Promise<string | null> {
+  const { rows } = await pool.query<{ id: number }>(
+    `${insertInboxFrom('workflow_executions WHERE id = $1::uuid', 1)} RETURNING id`,
+    inboxParameters(item),
+  )
+  return rows[0] === undefined ? null : String(rows[0].id)
+}
+
+/** The items of these executions, in order. */
+export async function inboxOf({ db }: Database, executionIds: readonly string[]): Promise<InboxItem[]> {
+  if (executionIds.length === 0) return []
+  const rows = await db
+    .selectFrom('execution_inbox')
+    .selectAll()
+    .where('execution_id', '=', sql<string>`ANY (${executionIds}::uuid[])`)
+    .orderBy('id')
+    .execute()
+  return rows.map(toItem)
+}
+
+/** The oldest items of all executions that a node owns: what it polls. Reads the inbox, which is short, not the executions. */
+export async function inboxOfOwner({ db }: Database, node: string, limit: number): Promise<InboxItem[]> {
+  const rows = await db
+    .selectFrom('execution_inbox')
+    .innerJoin('workflow_executions', 'workflow_executions.id', 'execution_inbox.execution_id')
+    .selectAll('execution_inbox')
+    .where('workflow_executions.owner', '=', node)
+    .orderBy('execution_inbox.id')
+    .limit(limit)
+    .execute()
+  return rows.map(toItem)
+}
+
+/** Signals of an execution that its owner has not taken in yet; those in its mailbox are in its state. */
+export async function countSignals({ db }: Database, executionId: string): Promise<number> {
+  const { count } = await db
+    .selectFrom('execution_inbox')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('execution_id', '=', executionId)
+    .where('kind', '=', 'signal')
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}

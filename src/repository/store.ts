@@ -1,0 +1,63 @@
+import { claim, loadOwned } from './claim.ts'
+import type { Database } from './connection.ts'
+import { eventsAfter, rollbacksOf, tailMany } from './events.ts'
+import { executionsChangedSince, findExecution, findExecutionView, listExecutions } from './executions.ts'
+import { countSignals, inboxOf, inboxOfOwner, insertInbox } from './inbox.ts'
+import { findKey, insertInboxKeyed, insertWorkflowKeyed, startKeyed } from './idempotency.ts'
+import { Lane } from './lane.ts'
+import { databaseNow, heartbeat, registerNode, removeNode, removeOtherNodes, sweep } from './nodes.ts'
+import { deleteSnapshotsBefore, insertSnapshot, newestSnapshot } from './snapshots.ts'
+import { foldStatistics, readStatistics, stepMedians } from './statistics.ts'
+import { activateVersion, deprecateVersion, findVersion, listVersions } from './workflow-versions.ts'
+import { archiveWorkflow, findWorkflow, insertVersion, insertWorkflow, listWorkflows } from './workflows.ts'
+
+/** Every statement of the repository, bound to one database: what the engine is handed. */
+export const createStore = (database: Database) => ({
+  claim: bind(claim, database),
+  loadOwned: bind(loadOwned, database),
+  findExecution: bind(findExecution, database),
+  findExecutionView: bind(findExecutionView, database),
+  listExecutions: bind(listExecutions, database),
+  executionsChangedSince: bind(executionsChangedSince, database),
+  eventsAfter: bind(eventsAfter, database),
+  rollbacksOf: bind(rollbacksOf, database),
+  tailMany: bind(tailMany, database),
+  insertSnapshot: bind(insertSnapshot, database),
+  newestSnapshot: bind(newestSnapshot, database),
+  deleteSnapshotsBefore: bind(deleteSnapshotsBefore, database),
+  insertInbox: bind(insertInbox, database),
+  inboxOf: bind(inboxOf, database),
+  inboxOfOwner: bind(inboxOfOwner, database),
+  countSignals: bind(countSignals, database),
+  registerNode: bind(registerNode, database),
+  heartbeat: bind(heartbeat, database),
+  databaseNow: bind(databaseNow, database),
+  sweep: bind(sweep, database),
+  removeNode: bind(removeNode, database),
+  removeOtherNodes: bind(removeOtherNodes, database),
+  insertWorkflow: bind(insertWorkflow, database),
+  insertVersion: bind(insertVersion, database),
+  findWorkflow: bind(findWorkflow, database),
+  listWorkflows: bind(listWorkflows, database),
+  archiveWorkflow: bind(archiveWorkflow, database),
+  findVersion: bind(findVersion, database),
+  listVersions: bind(listVersions, database),
+  activateVersion: bind(activateVersion, database),
+  deprecateVersion: bind(deprecateVersion, database),
+  startKeyed: bind(startKeyed, database),
+  insertInboxKeyed: bind(insertInboxKeyed, database),
+  insertWorkflowKeyed: bind(insertWorkflowKeyed, database),
+  findKey: bind(findKey, database),
+  foldStatistics: bind(foldStatistics, database),
+  readStatistics: bind(readStatistics, database),
+  stepMedians: bind(stepMedians, database),
+  /** A writer of this node; it connects with its first flush. */
+  openLane: (node: string, lane: number) => new Lane({ connect: database.connectLane, prepare: database.prepare, node, lane }),
+})
+
+export type Store = ReturnType<typeof createStore>
+
+const bind =
+  <Arguments extends unknown[], Result>(statement: (database: Database, ...rest: Arguments) => Result, database: Database) =>
+  (...rest: Arguments): Result =>
+    statement(database, ...rest)

@@ -1,0 +1,67 @@
+import { type Static, Type } from 'typebox'
+import { executionStatuses } from '../engine/core/state.ts'
+import { type ErrorCode, errors } from '../errors.ts'
+import { requestIdHeader } from './answer.ts'
+import { nullable, oneOf, ref, Uuid } from './scalar.ts'
+
+export const FaultSchema = Type.Object(
+  {
+    pointer: Type.String({
+      description: 'RFC 6901 JSON pointer into the body, or `/name` of a query parameter or header; empty is the whole',
+      examples: ['/steps/0/config/url'],
+    }),
+    message: Type.String({ description: 'What is wrong there, with the remedy', examples: ['is required'] }),
+  },
+  { $id: 'Fault', description: 'One fault of what was sent' },
+)
+
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'Where the code is documented', examples: ['/docs/errors#EXECUTION_NOT_FOUND'] }),
+    title: Type.String({ description: 'The same for every occurrence of the code', examples: ['Execution not found'] }),
+    status: Type.Integer({ description: 'The HTTP status', examples: [404] }),
+    detail: Type.String({ description: 'What happened this time, and what to do about it' }),
+    instance: Type.String({ description: 'Path of the request' }),
+    code: Type.String({ description: 'What programs go by', examples: ['EXECUTION_NOT_FOUND'] }),
+    errors: Type.Optional(
+      Type.Array(ref(FaultSchema), { description: 'All faults at once, when what was sent is invalid' }),
+    ),
+    errorId: Type.Unsafe<string>({ ...Uuid, description: 'Unique to this answer; the log has it too' }),
+    correlationId: nullable(Type.String({ description: 'The `x-correlation-id` of the request' })),
+    executionStatus: Type.Optional(
+      oneOf(executionStatuses, {
+        description: 'The present status of the execution, when it forbids what was asked for',
+      }),
+    ),
+  },
+  {
+    $id: 'Problem',
+    description: 'RFC 9457 problem details: every answer from 400 on is one. Some codes add members of their own.',
+  },
+)
+export type Problem = Static<typeof Problem>
+
+export const problemSchemas = [FaultSchema, Problem]
+
+/** What any route may answer: an unknown query field, a node that stops, a database that is away, a bug. */
+const everywhere = ['REQUEST_INVALID', 'ENGINE_STOPPING', 'DATABASE_UNAVAILABLE', 'INTERNAL'] as const
+
+/** What a route that takes a body may answer in addition. */
+export const bodyProblems = ['BODY_NOT_JSON', 'BODY_TOO_LARGE', 'MEDIA_TYPE_UNSUPPORTED'] as const
+
+/** The problem answers of a route, by status, for its `schema.response`: named by the codes that it may answer with. */
+export function problems(...codes: readonly ErrorCode[]): Record<number, object> {
+  const codesByStatus = Map.groupBy(new Set([...codes, ...everywhere]), (code) => errors[code][1])
+  const answers: Record<number, object> = {}
+  for (const [status, sameStatus] of [...codesByStatus].sort(([a], [b]) => a - b)) {
+    answers[status] = {
+      description: sameStatus.map((code) => `\`${code}\``).join(', '),
+      headers: requestIdHeader,
+      content: { 'application/problem+json': { schema: ref(Problem) } },
+    }
+  }
+  return answers
+}
+
+/** WORKFLOW_NOT_FOUND → "Workflow not found". */
+export const titleOf = (code: ErrorCode): string => code[0] + code.slice(1).toLowerCase().replaceAll('_', ' ')

@@ -1,0 +1,205 @@
+import type { RawData, WebSocket } from 'ws'
+import type { Feed } from '../engine/feed.ts'
+import type { Log } from '../engine/log.ts'
+import type { StreamMessage, Subscription } from '../engine/stream-message.ts'
+import { CairnError } from '../errors.ts'
+import { INTERNAL_ERROR, SERVICE_RESTART } from './live-sockets.ts'
+import { decode, encode, encodeReply, type Reply } from './protocol.ts'
+import type { ClientMessage } from './schema.ts'
+
+export interface SocketContext {
+  readonly feed: Pick<Feed, 'subscribe' | 'subscribeWorkflow'>
+  readonly workflowExists: (workflowId: string) => Promise<boolean>
+  readonly log: Pick<Log, 'error'>
+}
+
+/** A client's messages are small. */
+export const MAX_MESSAGE_BYTES = 16 * 1024
+export const MAX_SUBSCRIPTIONS = 1_000
+/** Bytes that may wait in a socket: at the upper mark its subscriptions rest, at the lower one they go on. */
+const HIGH_WATER = 256 * 1024
+const LOW_WATER = 64 * 1024
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/**
+ * One WebSocket and what it follows. The socket's own buffer is the only one: while it is full the feed holds back, and
+ * nothing more is read from the client either, so that its questions cannot pile up answers.
+ */
+export class StreamSocket {
+  readonly #socket: WebSocket
+  readonly #context: SocketContext
+  readonly #subscriptions = new Map<string, Subscription>()
+  /** Subscriptions that found the buffer full, longest waiting first. */
+  readonly #resting = new Set<string>()
+  /** Who is asked for, until it is known whether there is such a workflow. */
+  readonly #asked = new Set<string>()
+  /** It stands for one subscription and ends with it. */
+  #isSingle = false
+
+  constructor(socket: WebSocket, context: SocketContext) {
+    this.#socket = socket
+    this.#context = context
+    socket.on('close', () => this.#end())
+  }
+
+  /** Follows one execution for as long as the socket is open. */
+  follow(executionId: string, after: number | undefined): void {
+    this.#isSingle = true
+    this.#socket.on('message', (data) => {
+      this.#receive(data, () => {
+        const hint = 'this socket follows one execution; /api/stream takes subscriptions'
+        throw new CairnError('REQUEST_INVALID', [], { faults: [{ pointer: '/type', message: hint }] })
+      })
+    })
+    this.#subscribeExecution(executionId, after)
+  }
+
+  /** Takes subscriptions. */
+  listen(): void {
+    this.#socket.on('message', (data) => this.#receive(data, (message) => this.#carryOut(message)))
+  }
+
+  #receive(data: RawData, carryOut: (message: Exclude<ClientMessage, { type: 'ping' }>) => void): void {
+    let named: { executionId?: string; workflowId?: string } = {}
+    try {
+      const message = decode(String(data))
+      if (message.type === 'ping') {
+        this.#reply({ type: 'pong', at: Date.now() })
+      } else {
+        named = namesOf(message)
+        carryOut({ ...message, ...named })
+      }
+    } catch (error) {
+      this.#refuse(error, named)
+    }
+  }
+
+  #carryOut(message: Exclude<ClientMessage, { type: 'ping' }>): void {
+    const { executionId, workflowId } = message
+    const key = keyOf(executionId, workflowId)
+    if (message.type === 'unsubscribe') {
+      this.#unsubscribe(key)
+      this.#reply({ type: 'unsubscribed', executionId, workflowId, at: Date.now() })
+      return
+    }
+    const count = this.#subscriptions.size + this.#asked.size
+    const isKnown = this.#subscriptions.has(key) || this.#asked.has(key)
+    if (!isKnown && count >= MAX_SUBSCRIPTIONS) throw new CairnError('SUBSCRIPTIONS_FULL', [MAX_SUBSCRIPTIONS])
+    if (executionId !== undefined) {
+      if (!uuid.test(executionId)) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
+      this.#subscribeExecution(executionId, message.after)
+    } else void this.#subscribeWorkflow(workflowId!)
+  }
+
+  #subscribeExecution(executionId: string, after: number | undefined): void {
+    const key = keyOf(executionId)
+    this.#unsubscribe(key)
+    const options = { after, ready: () => this.#isReady(key) }
+    const subscription = this.#context.feed.subscribe(executionId, options, (message) => this.#deliver(key, message))
+    this.#subscriptions.set(key, subscription)
+  }
+
+  async #subscribeWorkflow(workflowId: string): Promise<void> {
+    const key = keyOf(undefined, workflowId)
+    this.#asked.add(key)
+    try {
+      const exists = uuid.test(workflowId) && (await this.#context.workflowExists(workflowId))
+      // Unsubscribed, or closed, while it was looked for.
+      if (!this.#asked.delete(key)) return
+      if (!exists) throw new CairnError('WORKFLOW_NOT_FOUND', [workflowId])
+      this.#unsubscribe(key)
+      this.#reply({ type: 'subscribed', workflowId, at: Date.now() })
+      const options = { ready: () => this.#isReady(key) }
+      const subscription = this.#context.feed.subscribeWorkflow(
+        workflowId,
+        (message) => this.#deliver(key, message),
+        options,
+      )
+      this.#subscriptions.set(key, subscription)
+    } catch (error) {
+      this.#asked.delete(key)
+      this.#refuse(error, { workflowId })
+    }
+  }
+
+  #unsubscribe(key: string): void {
+    this.#asked.delete(key)
+    this.#resting.delete(key)
+    this.#subscriptions.get(key)?.()
+    this.#subscriptions.delete(key)
+  }
+
+  #deliver(key: string, message: StreamMessage): void {
+    this.#write(encode(message))
+    if (message.type !== 'error') return
+    this.#subscriptions.delete(key)
+    if (message.code === 'ENGINE_STOPPING') this.#socket.close(SERVICE_RESTART, 'the engine stops')
+    else if (this.#isSingle) this.#socket.close(INTERNAL_ERROR, message.code)
+  }
+
+  #refuse(error: unknown, named: { executionId?: string; workflowId?: string }): void {
+    if (!(error instanceof CairnError)) {
+      this.#context.log.error({ err: error }, 'a stream broke')
+      this.#socket.close(INTERNAL_ERROR, 'internal error')
+      return
+    }
+    const { code, message, faults } = error
+    this.#reply({
+      type: 'error',
+      code,
+      message,
+      ...named,
+      ...(faults.length > 0 && { errors: faults }),
+      at: Date.now(),
+    })
+  }
+
+  #reply(reply: Reply): void {
+    this.#write(encodeReply(reply))
+    if (this.#socket.bufferedAmount >= HIGH_WATER) this.#socket.pause()
+  }
+
+  #write(text: Buffer): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(text, { binary: false }, this.#written)
+  }
+
+  #isReady(key: string): boolean {
+    if (this.#socket.bufferedAmount < HIGH_WATER) return true
+    this.#resting.add(key)
+    return false
+  }
+
+  /** Called for each message that has left the buffer. Each that rests has its turn; who fills the buffer again goes last. */
+  #written = (): void => {
+    if (this.#socket.bufferedAmount > LOW_WATER) return
+    if (this.#socket.isPaused) this.#socket.resume()
+    for (const key of this.#resting) {
+      if (this.#socket.bufferedAmount >= HIGH_WATER) return
+      this.#resting.delete(key)
+      this.#subscriptions.get(key)?.resume()
+    }
+  }
+
+  #end(): void {
+    for (const subscription of this.#subscriptions.values()) subscription()
+    this.#subscriptions.clear()
+    this.#resting.clear()
+    this.#asked.clear()
+  }
+}
+
+/** UUIDs are known in lower case. */
+function namesOf(message: { executionId?: string; workflowId?: string }): {
+  executionId?: string
+  workflowId?: string
+} {
+  const { executionId, workflowId } = message
+  return {
+    ...(executionId !== undefined && { executionId: executionId.toLowerCase() }),
+    ...(workflowId !== undefined && { workflowId: workflowId.toLowerCase() }),
+  }
+}
+
+const keyOf = (executionId: string | undefined, workflowId?: string): string =>
+  executionId === undefined ? `workflow ${workflowId}` : `execution ${executionId}`

@@ -1,0 +1,204 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the references of the configuration file look like that
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import t, { type Test } from 'tap'
+import { ConfigError, loadConfig } from '../src/config.ts'
+
+const faultsOf = (environment: NodeJS.ProcessEnv): string[] => {
+  try {
+    loadConfig(environment)
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    for (const { pointer, message } of error.faults)
+      t.ok(error.message.includes(`${pointer} ${message}`), 'in the message')
+    return error.faults.map(({ pointer, message }) => `${pointer} ${message}`)
+  }
+}
+
+t.test('without any setting there are the defaults, frozen throughout', async (t) => {
+  const config = loadConfig({})
+  t.same(config, {
+    server: { host: '127.0.0.1', port: 3000 },
+    log: { level: 'info' },
+    database: {
+      url: null,
+      dataDir: resolve('.cairn'),
+      poolSize: 10,
+      lanes: 1,
+      prepare: true,
+      notify: true,
+      listenUrl: null,
+    },
+    engine: {
+      maxRunning: 10_000,
+      maxAttempts: 1_000,
+      leaseMs: 15_000,
+      drainMs: 10_000,
+      parkAfterMs: 1_000,
+      maxPayloadBytes: 1_048_576,
+      maxStateBytes: 33_554_432,
+    },
+    actions: { agents: {}, dataSources: {}, http: { allowPrivateNetwork: false, allowedHosts: [] } },
+    secrets: {},
+    telemetry: { traces: false, serviceName: 'cairn' },
+  })
+  t.throws(() => Object.assign(config.engine, { leaseMs: 1 }), TypeError)
+  t.throws(() => Object.assign(config.actions.agents, { a: 1 }), TypeError)
+})
+
+t.test('settings are taken over, numbers and switches converted; empty ones count as absent', async (t) => {
+  const config = loadConfig({
+    PORT: '0',
+    HOST: '::',
+    DATABASE_URL: '',
+    CAIRN_LISTEN_URL: 'postgresql://direct/db',
+    CAIRN_NOTIFY: 'off',
+    CAIRN_LANES: '2',
+    CAIRN_LEASE_MS: '',
+    LOG_LEVEL: 'silent',
+  })
+  t.match(config.server, { host: '::', port: 0 })
+  t.match(config.database, { url: null, listenUrl: 'postgresql://direct/db', notify: false, prepare: true, lanes: 2 })
+  t.equal(config.engine.leaseMs, 15_000)
+  t.equal(config.log.level, 'silent')
+})
+
+t.test('every unknown name and bad value is named in one error', async (t) => {
+  t.same(
+    faultsOf({
+      CAIRN_LEASE: '1',
+      PORT: '70000',
+      CAIRN_LANES: '1.5',
+      CAIRN_NOTIFY: 'true',
+      CAIRN_POOL_SIZE: '-1',
+      OTHER: 'x',
+    }),
+    [
+      'CAIRN_LEASE is not a setting of Cairn; the README lists them',
+      'PORT must be <= 65535, not "70000"',
+      'CAIRN_NOTIFY must be one of on, off, not "true"',
+      'CAIRN_LANES must be integer, not "1.5"',
+      'CAIRN_POOL_SIZE must be integer, not "-1"',
+    ],
+  )
+})
+
+t.test('a URL that is refused is not repeated: it may hold a password', async (t) => {
+  t.same(faultsOf({ DATABASE_URL: 'mysql://u:hunter2@h/d' }), ['DATABASE_URL must match pattern "^postgres(ql)?://"'])
+})
+
+t.test('traces are wanted when OpenTelemetry has an endpoint or an exporter', async (t) => {
+  const traces = (environment: NodeJS.ProcessEnv) => loadConfig(environment).telemetry.traces
+  t.equal(traces({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318' }), true)
+  t.equal(traces({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://c:4318' }), true)
+  t.equal(traces({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318', OTEL_TRACES_EXPORTER: 'none' }), false)
+  t.equal(traces({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318', OTEL_SDK_DISABLED: 'true' }), false)
+  t.equal(loadConfig({ OTEL_SERVICE_NAME: 'orders' }).telemetry.serviceName, 'orders')
+})
+
+t.test('secrets come from variables and from files, whose last line break is cut', async (t) => {
+  const folder = t.testdir({
+    'db-password': 'from file\n\n',
+    WINDOWS: 'line\r\n',
+    '..data': 'bookkeeping',
+    nested: { x: 'y' },
+  })
+  const { secrets } = loadConfig({ CAIRN_SECRETS_DIR: folder, CAIRN_SECRET_API_KEY: 'from variable\n' })
+  t.same(secrets, { API_KEY: 'from variable\n', 'db-password': 'from file\n', WINDOWS: 'line' })
+})
+
+t.test('secrets that are empty, twice there or without a name are faults that show no value', async (t) => {
+  const folder = t.testdir({ API_KEY: 'sk-one', 'bad name': 'sk-two' })
+  t.same(
+    faultsOf({
+      CAIRN_SECRETS_DIR: folder,
+      CAIRN_SECRET_API_KEY: 'sk-three',
+      CAIRN_SECRET_: 'sk-four',
+      CAIRN_SECRET_E: '',
+    }),
+    [
+      'CAIRN_SECRET_ does not end in a name: letters, digits, _ . and -',
+      'CAIRN_SECRET_E is empty',
+      `${join(folder, 'API_KEY')} gives the secret API_KEY a second time`,
+      `${join(folder, 'bad name')} does not end in a name: letters, digits, _ . and -`,
+    ],
+  )
+  t.match(faultsOf({ CAIRN_SECRETS_DIR: join(folder, 'missing') }), [/^CAIRN_SECRETS_DIR cannot be read: ENOENT/])
+})
+
+const fileOf = (t: Test, content: unknown) => {
+  const folder = t.testdir()
+  mkdirSync(folder, { recursive: true })
+  const path = join(folder, 'cairn.json')
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content))
+  return path
+}
+
+t.test('the file is read with its references resolved and its defaults filled in', async (t) => {
+  const path = fileOf(t, {
+    agents: { writer: { baseUrl: 'https://api.example.com/v1', model: '${MODEL}', apiKey: '${secrets.AI_KEY}' } },
+    dataSources: { main: { url: 'postgres://u:${PW}@h/d' } },
+    http: { allowedHosts: ['api.internal:8080', '[::1]:80'] },
+  })
+  const { actions } = loadConfig({
+    CAIRN_CONFIG: path,
+    CAIRN_SECRET_AI_KEY: 'sk-"quoted"',
+    MODEL: 'small',
+    PW: 'x${MODEL}',
+  })
+  t.same(actions, {
+    agents: {
+      writer: { baseUrl: 'https://api.example.com/v1', model: 'small', apiKey: 'sk-"quoted"', structuredOutputs: true },
+    },
+    dataSources: { main: { url: 'postgres://u:x${MODEL}@h/d', readOnly: false, poolSize: 5 } },
+    http: { allowPrivateNetwork: false, allowedHosts: ['api.internal:8080', '[::1]:80'] },
+  })
+})
+
+t.test('$${ stands for a literal ${', async (t) => {
+  const path = fileOf(t, { agents: { a: { baseUrl: 'http://h/v1', model: 'm', systemPrompt: 'say $${NAME}' } } })
+  t.equal(loadConfig({ CAIRN_CONFIG: path }).actions.agents.a?.systemPrompt, 'say ${NAME}')
+})
+
+t.test('every fault of the file is named with its pointer and without values', async (t) => {
+  const path = fileOf(t, {
+    agents: { 'a/b': { baseUrl: 'ftp://h', model: '${NOPE}', apiKey: '${secrets.NONE}', key: 'sk-live' } },
+    dataSources: { main: {}, other: { url: 'mysql://u:hunter2@h' } },
+    http: { allowedHosts: ['no-port'] },
+    agent: {},
+  })
+  const faults = faultsOf({ CAIRN_CONFIG: path })
+  t.same(
+    new Set(faults.map((fault) => fault.split(' ')[0])),
+    new Set([
+      'CAIRN_CONFIG#/agents/a~1b/model',
+      'CAIRN_CONFIG#/agents/a~1b/apiKey',
+      'CAIRN_CONFIG#/agents/a~1b/key',
+      'CAIRN_CONFIG#/agents/a~1b/baseUrl',
+      'CAIRN_CONFIG#/dataSources/main/url',
+      'CAIRN_CONFIG#/dataSources/other/url',
+      'CAIRN_CONFIG#/http/allowedHosts/0',
+      'CAIRN_CONFIG#/agent',
+    ]),
+  )
+  t.notMatch(faults.join('\n'), /sk-live|hunter2/)
+  t.match(faults.join('\n'), /NOPE, which is not set/)
+})
+
+t.test('a file that is missing or no JSON is a fault that does not quote it', async (t) => {
+  const [fault = ''] = faultsOf({ CAIRN_CONFIG: fileOf(t, '{"apiKey": sk-live}') })
+  t.match(fault, /^CAIRN_CONFIG .*cairn\.json is not valid JSON/)
+  t.notMatch(fault, /sk-live/)
+  t.match(faultsOf({ CAIRN_CONFIG: join(t.testdir(), 'none.json') }), [
+    /^CAIRN_CONFIG .*none\.json cannot be read: ENOENT/,
+  ])
+})
+
+t.test('a .env file is not read', async (t) => {
+  const folder = t.testdir({ '.env': 'PORT=1' })
+  const before = process.cwd()
+  t.teardown(() => process.chdir(before))
+  process.chdir(folder)
+  t.equal(loadConfig({}).server.port, 3000)
+})

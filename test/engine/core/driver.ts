@@ -1,0 +1,162 @@
+import { compile } from '../../../src/definition/compile.ts'
+import type { Json, JsonObject } from '../../../src/definition/json.ts'
+import type { ActionShape, Plan } from '../../../src/definition/plan.ts'
+import type { Command } from '../../../src/engine/core/command.ts'
+import type { Event, ExecutionError, Fact, JournalEvent } from '../../../src/engine/core/event.ts'
+import { pending } from '../../../src/engine/core/pending.ts'
+import { createState, type ExecutionState, FORMAT } from '../../../src/engine/core/state.ts'
+import { transition } from '../../../src/engine/core/transition.ts'
+import { evaluate } from '../../../src/engine/evaluate.ts'
+
+const echo: ActionShape = { type: 'echo', configSchema: {}, secretFields: [], literalFields: [] }
+
+/** A definition of echo actions: `a('x')` is `{id: 'x', type: 'action', config: {type: 'echo'}}` with what else is given. */
+export const a = (id: string, rest: object = {}): object => ({
+  id,
+  name: id,
+  type: 'action',
+  config: { type: 'echo' },
+  ...rest,
+})
+export const seq = (id: string, steps: object[], rest: object = {}): object => ({
+  id,
+  name: id,
+  type: 'sequential',
+  config: { steps },
+  ...rest,
+})
+export const par = (id: string, steps: object[], config: object = {}, rest: object = {}): object => ({
+  id,
+  name: id,
+  type: 'parallel',
+  config: { steps, ...config },
+  ...rest,
+})
+export const gate = (id: string, condition: string, config: object = {}, rest: object = {}): object => ({
+  id,
+  name: id,
+  type: 'condition',
+  config: { condition, ...config },
+  ...rest,
+})
+
+export function planOf(steps: object[], rest: object = {}): Plan {
+  const result = compile({ name: 'test', steps, ...rest }, new Map([['echo', echo]]))
+  if ('faults' in result) throw new Error(JSON.stringify(result.faults))
+  return result.plan
+}
+
+/**
+ * The core without a shell: facts go in, commands come out. Evaluations are answered at once, as the executor does;
+ * attempts, timers and aborts are left to the test.
+ */
+export class Driver {
+  readonly plan: Plan
+  readonly state: ExecutionState
+  readonly journal: JournalEvent[] = []
+  /** What was commanded since the last `take`. */
+  commands: Command[] = []
+  at = 1_000
+
+  constructor(steps: object[], options: { input?: Json; definition?: object } = {}) {
+    this.plan = planOf(steps, options.definition)
+    const { variables } = this.plan
+    this.state = createState({
+      executionId: 'x',
+      format: FORMAT,
+      input: options.input ?? null,
+      variables,
+    })
+  }
+
+  /** Starts the execution. */
+  start(): this {
+    return this.fact({ type: 'execution.started', data: {} })
+  }
+
+  fact(fact: Fact): this {
+    const event = { ...fact, seq: this.state.seq + 1, at: this.at } as Event
+    const commands = transition(this.plan, this.state, event)
+    const { seq, at, type, data } = event
+    const step = fact as { path?: string; attempt?: number }
+    this.journal.push({
+      executionId: 'x',
+      seq,
+      at,
+      type,
+      data: data as Json,
+      path: step.path ?? null,
+      attempt: step.attempt ?? null,
+      percentage: this.state.percentage,
+    })
+    for (const command of commands) this.#answer(command)
+    return this
+  }
+
+  complete(path: string, output: Json = path, meta?: JsonObject): this {
+    return this.fact({
+      type: 'step.completed',
+      path,
+      attempt: this.attempt(path),
+      data: { output, ...(meta && { meta }) },
+    })
+  }
+
+  fail(path: string, options: { retryAt?: number | null; error?: Partial<ExecutionError> } = {}): this {
+    const error = { type: 'ConnectionError', message: 'refused', stepPath: path, ...options.error }
+    return this.fact({
+      type: 'step.failed',
+      path,
+      attempt: this.attempt(path),
+      data: { error, retryAt: options.retryAt ?? null },
+    })
+  }
+
+  attempt(path: string): number {
+    return this.state.steps.get(path)?.attempt ?? 0
+  }
+
+  status(path: string): string | undefined {
+    return this.state.steps.get(path)?.status
+  }
+
+  /** The commands since the last call, as short texts: `perform a 1`, `abort b`, `set_timer retry a 1500`. */
+  take(): string[] {
+    const texts = this.commands.map(textOf)
+    this.commands = []
+    return texts
+  }
+
+  pending(): string[] {
+    return pending(this.plan, this.state).map(textOf)
+  }
+
+  #answer(command: Command): void {
+    switch (command.type) {
+      case 'evaluate_when':
+      case 'evaluate_condition':
+      case 'complete': {
+        const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null, startedAt: null }
+        const fact = evaluate(this.plan, this.state, info, command)
+        if (fact !== null) this.fact(fact)
+        return
+      }
+      case 'fail':
+        this.fact({ type: 'execution.failed', data: { error: command.error } })
+        return
+      case 'pause':
+        this.fact({ type: 'execution.paused', data: { ...this.state.pauseRequest } })
+        return
+      case 'mark_started':
+        this.fact({ type: 'step.started', path: command.path, attempt: command.attempt, data: {} })
+        return
+      default:
+        this.commands.push(command)
+    }
+  }
+}
+
+function textOf(command: Command): string {
+  const { type, path, timer, attempt, dueAt } = command as Record<string, unknown>
+  return [type, timer, path, attempt, dueAt].filter((part) => part !== undefined).join(' ')
+}

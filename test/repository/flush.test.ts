@@ -1,0 +1,195 @@
+import t from 'tap'
+import { v7 } from 'uuid'
+import type { Database } from '../../src/repository/connection.ts'
+import { appendedEvent, appendOf, createTestStore, executionRow, registerTestNode, startOf } from '../harness/rows.ts'
+
+const counted = (workflowId: string) => ({ workflowId, version: 1, status: { from: null, to: 'running' } }) as const
+
+async function count(database: Database, table: string): Promise<number> {
+  const { rows } = await database.pool.query(`SELECT count(*)::integer AS count FROM ${table}`)
+  return rows[0].count
+}
+
+t.test('a start, its steps and its end come back as they were written', async (t) => {
+  const { store } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const row = executionRow({
+    owner: node,
+    tags: ['a,b', '"quoted"', 'back\\slash', 'null', ''],
+    triggeredBy: "it's {me}\n, NULL",
+    correlationId: 'NULL',
+    traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+    input: { b: 1, a: '\u0000 \ud800 "quotes" \\ \n', list: [null, 1.5, '{}'] },
+  })
+  t.equal(await lane.flush([startOf(row)], false), 'committed')
+  t.same(await store.findExecution(row.id), row)
+  t.same(Object.keys((await store.findExecution(row.id))!.input as object), ['b', 'a', 'list'], 'keys keep their order')
+
+  const data = { output: 'line\nbreak, "quote", \\, NULL, {}', nothing: null }
+  const step = appendedEvent(row.id, 2, { path: 'fan.b', attempt: 3, percentage: 50, data, text: JSON.stringify(data) })
+  await lane.flush([appendOf(row.id, 2, 2, { events: [step] })], false)
+  const [read] = await store.eventsAfter(row.id, 1, 10)
+  const { text: _text, ...event } = step
+  t.same(read, event)
+
+  const end = { ...row, status: 'failed', owner: null, lastSeq: 3, completedAt: 5, updatedAt: 6 } as const
+  const error = { type: 'TimeoutError', message: 'too "late"' }
+  await lane.flush([appendOf(row.id, 3, 3, { row: { ...end, error, output: ['x'] } })], false)
+  t.same(await store.findExecution(row.id), { ...end, error, output: ['x'] })
+  const view = await store.findExecutionView(row.id)
+  t.match(view, { lastSeq: 3, percentage: 0, path: 'fetch' })
+})
+
+t.test('a flush writes many executions, with and without values, in one statement', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const rows = Array.from({ length: 50 }, (_, index) =>
+    executionRow({ owner: node, triggeredBy: index % 2 === 0 ? null : `user ${index}`, requested: index % 3 === 0 ? 'pause' : null }),
+  )
+  const order = rows.toSorted(() => 0.5 - Math.random())
+  t.equal(await lane.flush(order.map((row) => startOf(row)), false), 'committed')
+  for (const row of rows) t.same(await store.findExecution(row.id), row)
+  t.equal(await count(database, 'execution_events'), 50)
+})
+
+t.test('the fence refuses a node whose row is gone, and nothing of the flush is written', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const row = executionRow({ owner: node })
+  await lane.flush([startOf(row)], false)
+  await store.removeNode(node)
+  const more = executionRow({ owner: node })
+  const flush = [appendOf(row.id, 2), startOf(more, { statistics: [counted(more.workflowId)] })]
+  t.equal(await lane.flush(flush, false), 'fenced')
+  t.equal(await lane.flush(flush, true), 'fenced')
+  t.equal(await count(database, 'execution_events'), 1)
+  t.equal(await count(database, 'workflow_executions'), 1)
+  t.equal(await count(database, 'execution_statistics'), 0)
+})
+
+t.test('a lane that was never registered is fenced', async (t) => {
+  const { store } = await createTestStore(t)
+  const node = await registerTestNode(store, { lanes: 1 })
+  const lane = store.openLane(node, 1)
+  t.teardown(() => lane.close())
+  t.equal(await lane.flush([startOf(executionRow({ owner: node }))], false), 'fenced')
+})
+
+t.test('the fence refuses a database that has lost what it acknowledged to this lane', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const row = executionRow({ owner: node })
+  await lane.flush([startOf(row)], false)
+  await database.pool.query('DELETE FROM execution_events')
+  t.equal(await lane.flush([startOf(executionRow({ owner: node }))], false), 'fenced')
+})
+
+t.test('a resend after a commit that went unnoticed changes nothing and reports committed', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const first = store.openLane(node, 0)
+  t.teardown(() => first.close())
+  const row = executionRow({ owner: node })
+  const at = { name: null, payload: null, at: 1 }
+  await first.flush([startOf(row)], false)
+  const inboxId = await store.insertInbox({ executionId: row.id, kind: 'pause', requestId: v7(), ...at })
+  const image = { ...row, status: 'paused', owner: null, lastSeq: 2 } as const
+  const flush = [
+    appendOf(row.id, 2, 2, { row: image, inboxIds: [inboxId!], statistics: [counted(row.workflowId)] }),
+    startOf(executionRow({ owner: node })),
+  ]
+  await first.flush(flush, false)
+  // The answer was lost; meanwhile another node claimed the execution and changed it.
+  const other = await registerTestNode(store)
+  await database.pool.query('UPDATE workflow_executions SET owner = $1 WHERE id = $2', [other, row.id])
+  const second = store.openLane(node, 0)
+  t.teardown(() => second.close())
+  t.equal(await second.flush(flush, true), 'committed')
+  t.equal((await store.findExecution(row.id))!.owner, other)
+  t.equal(await count(database, 'execution_events'), 3)
+  t.equal(await count(database, 'workflow_executions'), 2)
+  t.equal(await count(database, 'execution_statistics'), 1)
+})
+
+t.test('a resend of what never arrived writes all of it', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const row = executionRow({ owner: node })
+  t.equal(await lane.flush([startOf(row, { statistics: [counted(row.workflowId)] })], true), 'committed')
+  t.same(await store.findExecution(row.id), row)
+  t.equal(await count(database, 'execution_statistics'), 1)
+})
+
+t.test('a resend of which one append stands and another does not is refused as data, so that it is halved', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const { classify } = await import('../../src/repository/classify.ts')
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const [one, two] = [startOf(executionRow({ owner: node })), startOf(executionRow({ owner: node }))]
+  await lane.flush([one], false)
+  const error = await lane.flush([one, two], true).catch((thrown: unknown) => thrown)
+  t.equal(classify(error), 'data')
+  t.equal(await count(database, 'execution_events'), 1)
+  t.equal(await lane.flush([one], true), 'committed')
+  t.equal(await lane.flush([two], true), 'committed')
+  t.equal(await count(database, 'workflow_executions'), 2)
+})
+
+t.test('one bad row refuses the whole flush', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const { classify } = await import('../../src/repository/classify.ts')
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const good = startOf(executionRow({ owner: node }))
+  const text = executionRow({ owner: node, triggeredBy: 'a \u0000' })
+  const orphan = executionRow({ owner: null, wakeAt: null })
+  for (const bad of [startOf(text), startOf(orphan)]) {
+    const error = await lane.flush([good, bad], false).catch((thrown: unknown) => thrown)
+    t.equal(classify(error), 'data')
+  }
+  const broken = appendOf(good.executionId, 2, 2, { events: [appendedEvent(good.executionId, 2, { text: '{"a":\n1}' })] })
+  t.equal(classify(await lane.flush([good, broken], false).catch((thrown: unknown) => thrown)), 'data')
+  t.equal(await count(database, 'execution_events'), 0)
+  t.equal(await count(database, 'workflow_executions'), 0)
+  t.equal(await lane.flush([good], false), 'committed', 'the connection goes on')
+})
+
+t.test('an event that somebody else wrote is an alarm on a first send', async (t) => {
+  const { store } = await createTestStore(t)
+  const { classify } = await import('../../src/repository/classify.ts')
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const row = executionRow({ owner: node })
+  await lane.flush([startOf(row)], false)
+  t.equal(classify(await lane.flush([appendOf(row.id, 1)], false).catch((thrown: unknown) => thrown)), 'alarm')
+})
+
+t.test('a broken connection is replaced by the next flush', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const { classify } = await import('../../src/repository/classify.ts')
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const row = executionRow({ owner: node })
+  await lane.flush([startOf(row)], false)
+  await database.pool.query(
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%fence%' AND pid <> pg_backend_pid()",
+  )
+  const outcome = await lane.flush([appendOf(row.id, 2)], false).catch((error: unknown) => classify(error))
+  t.match(outcome, /^(committed|retry)$/)
+  if (outcome === 'retry') t.equal(await lane.flush([appendOf(row.id, 2)], true), 'committed')
+  t.equal((await store.eventsAfter(row.id, 0, 10)).length, 2)
+})

@@ -1,0 +1,100 @@
+import t from 'tap'
+import { type Api, echo, failing, gateStep, startApi } from './api.ts'
+
+/** An execution whose first step runs and waits at the gate `g`. */
+async function running(api: Api): Promise<{ id: string; url: string }> {
+  const { id: workflowId } = await api.workflow([gateStep('g'), echo('b', 'end')])
+  const { body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId } })
+  await api.gate('g').reached
+  return { id: body.id, url: `/api/workflows/executions/${body.id}` }
+}
+
+const patch = (api: Api, url: string, action: string, more: object = {}) =>
+  api.call('PATCH', url, { body: { action, ...more } })
+
+t.test('pause takes effect when the running attempt has ended; resume goes on from there', async (t) => {
+  const api = await startApi(t)
+  const { url } = await running(api)
+  const pausing = patch(api, url, 'pause', { reason: 'lunch' })
+  api.gate('g').open()
+  t.match(await pausing, { status: 200, body: { status: 'paused', requested: null } })
+  t.match(await patch(api, url, 'pause'), {
+    status: 409,
+    body: { code: 'EXECUTION_STATUS_CONFLICT', executionStatus: 'paused' },
+  })
+  const resumed = await patch(api, url, 'resume')
+  t.equal(resumed.status, 200)
+  t.match(await api.call('GET', `${url}?waitMs=20000`), { body: { status: 'completed', output: 'end' } })
+  const { items } = (await api.call('GET', `${url}/events`)).body
+  t.match(items.find((event: { type: string }) => event.type === 'execution.paused').data, { reason: 'lunch' })
+})
+
+t.test('cancel aborts the running attempt', async (t) => {
+  const api = await startApi(t)
+  const { url } = await running(api)
+  t.match(await patch(api, url, 'cancel'), { status: 200, body: { status: 'cancelled' } })
+  for (const action of ['pause', 'resume', 'cancel', 'retry']) {
+    t.match(
+      await patch(api, url, action),
+      { status: 409, body: { code: 'EXECUTION_STATUS_CONFLICT', executionStatus: 'cancelled' } },
+      action,
+    )
+  }
+})
+
+t.test('retry runs a failed execution again from its failed step', async (t) => {
+  const api = await startApi(t)
+  const { id: workflowId } = await api.workflow([echo('a'), failing('b')])
+  const { id } = await api.run(workflowId)
+  const url = `/api/workflows/executions/${id}`
+  t.match(await patch(api, url, 'retry'), { status: 200 })
+  t.match(await api.call('GET', `${url}?waitMs=20000`), { body: { status: 'failed' } })
+  const { items } = (await api.call('GET', `${url}/events`)).body
+  t.equal(
+    items.filter((event: { type: string; path?: string }) => event.type === 'step.completed' && event.path === 'a')
+      .length,
+    1,
+  )
+  t.equal(items.filter((event: { type: string }) => event.type === 'step.failed').length, 2)
+})
+
+t.test('what the status forbids is 409 with the present status', async (t) => {
+  const api = await startApi(t)
+  const { url } = await running(api)
+  t.match(await patch(api, url, 'resume'), {
+    status: 409,
+    body: { code: 'EXECUTION_STATUS_CONFLICT', executionStatus: 'running' },
+  })
+  t.match(await patch(api, url, 'retry'), { status: 409, body: { executionStatus: 'running' } })
+  api.gate('g').open()
+  t.match(await api.call('GET', `${url}?waitMs=20000`), { body: { status: 'completed' } })
+  t.match(await patch(api, url, 'cancel'), { status: 409, body: { executionStatus: 'completed', detail: /completed/ } })
+})
+
+t.test('an unknown action, field or reason is 422', async (t) => {
+  const api = await startApi(t)
+  const { url } = await running(api)
+  t.match(await patch(api, url, 'stop'), { status: 422, body: { errors: [{ pointer: '/action' }] } })
+  t.match(await patch(api, url, 'pause', { when: 'now' }), { status: 422, body: { errors: [{ pointer: '/when' }] } })
+  t.match(await patch(api, url, 'pause', { reason: 'a\0b' }), {
+    status: 422,
+    body: { errors: [{ pointer: '/reason' }] },
+  })
+  t.match(await api.call('PATCH', url, { rawBody: '' }), { status: 422 })
+  t.match(await api.call('PATCH', url, { rawBody: '{' }), { status: 400 })
+})
+
+t.test('control under an Idempotency-Key happens once', async (t) => {
+  const api = await startApi(t)
+  const { url } = await running(api)
+  const headers = { 'idempotency-key': 'cancel-1' }
+  const first = await api.call('PATCH', url, { body: { action: 'cancel' }, headers })
+  t.match(first, { status: 200, body: { status: 'cancelled' } })
+  const again = await api.call('PATCH', url, { body: { action: 'cancel' }, headers })
+  t.match(again, { status: 200, body: { status: 'cancelled' } }, 'without the key it would be 409')
+  t.equal(again.headers['idempotency-replayed'], 'true')
+  t.match(await api.call('PATCH', url, { body: { action: 'retry' }, headers }), {
+    status: 409,
+    body: { code: 'IDEMPOTENCY_KEY_REUSED' },
+  })
+})

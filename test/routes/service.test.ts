@@ -1,0 +1,122 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t from 'tap'
+import { echo, gateStep, startApi } from './api.ts'
+
+t.test('live is 200 while the process runs; ready only while the engine does', async (t) => {
+  const api = await startApi(t)
+  t.same((await api.call('GET', '/health/live')).body, { status: 'ok', reasons: [] })
+  t.match(await api.call('GET', '/health/ready'), { status: 200, body: { status: 'ok', reasons: [] } })
+  await api.engine.stop()
+  t.match(await api.call('GET', '/health/live'), { status: 200 })
+  const { status, body } = await api.call('GET', '/health/ready')
+  t.equal(status, 503)
+  t.equal(body.status, 'unavailable')
+  t.ok(body.reasons.length > 0)
+})
+
+t.test('an engine that has stopped takes nothing: 503', async (t) => {
+  const api = await startApi(t)
+  const { id: workflowId } = await api.workflow([echo('a')])
+  await api.engine.stop()
+  const { status, headers, body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId } })
+  t.equal(status, 503)
+  t.equal(body.code, 'ENGINE_STOPPING')
+  t.ok(headers['retry-after'])
+})
+
+t.test('metrics come from the handler that the process has; without one there are none', async (t) => {
+  const api = await startApi(t)
+  t.match(await api.call('GET', '/metrics'), { status: 404, body: { code: 'ROUTE_NOT_FOUND' } })
+  const measured = await startApi(t, { metricsHandler: (_request, response) => response.end('cairn_up 1\n') })
+  const answer = await measured.app.inject('/metrics')
+  t.equal(answer.body, 'cairn_up 1\n')
+  t.ok(answer.headers['x-request-id'])
+})
+
+t.test('every answer carries a request id: the sane one that came, or a new one', async (t) => {
+  const api = await startApi(t)
+  const idOf = async (url: string, headers = {}) => (await api.call('GET', url, { headers })).headers['x-request-id']
+  t.equal(await idOf('/health/live', { 'x-request-id': 'mine-1' }), 'mine-1')
+  for (const bad of ['', 'a b', 'x'.repeat(200), 'ä'])
+    t.match(await idOf('/health/live', { 'x-request-id': bad }), /^[0-9a-f-]{36}$/)
+  for (const url of ['/nowhere', '/api/workflows/%zz', '/openapi.json', '/docs/errors']) {
+    t.match((await api.app.inject(url)).headers['x-request-id'], /^[0-9a-f-]{36}$/, url)
+  }
+})
+
+t.test('a correlation id is answered, also in problems; one that is too long is refused', async (t) => {
+  const api = await startApi(t)
+  const { headers, body } = await api.call('GET', '/api/workflows/x', { headers: { 'x-correlation-id': 'order 7' } })
+  t.equal(headers['x-correlation-id'], 'order 7')
+  t.equal(body.correlationId, 'order 7')
+  t.match(await api.call('GET', '/health/live', { headers: { 'x-correlation-id': 'x'.repeat(201) } }), {
+    status: 422,
+    body: { errors: [{ pointer: '/x-correlation-id' }] },
+  })
+})
+
+t.test('an unknown route is 404, whatever the method', async (t) => {
+  const api = await startApi(t)
+  for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
+    t.match(
+      await api.call(method, '/nowhere'),
+      { status: 404, body: { code: 'ROUTE_NOT_FOUND', instance: '/nowhere' } },
+      method,
+    )
+  }
+  t.match(await api.call('DELETE', '/health/live'), { status: 404 })
+})
+
+t.test('a problem says nothing of what went wrong inside, but its id, which the log has', async (t) => {
+  const lines: string[] = []
+  const { pino } = await import('pino')
+  const api = await startApi(t, { logger: pino({ level: 'info' }, { write: (line: string) => void lines.push(line) }) })
+  api.engine.getProgress = async () => {
+    throw new Error('the password is hunter2')
+  }
+  const url = '/api/workflows/executions/0199f3a8-7c1e-7d3a-9b52-0c8e4f6a1d27/progress'
+  const { status, body } = await api.call('GET', url)
+  t.equal(status, 500)
+  t.equal(body.code, 'INTERNAL')
+  t.notMatch(JSON.stringify(body), /hunter2/)
+  const line = lines.find((text) => text.includes(body.errorId))
+  t.match(line, /hunter2/)
+})
+
+t.test('/docs shows the routes and /docs/errors every error', async (t) => {
+  const api = await startApi(t)
+  const page = await api.app.inject('/docs')
+  t.equal(page.statusCode, 200)
+  t.match(page.headers['content-type'], /text\/html/)
+  const { body } = await api.call('GET', '/api/workflows/x')
+  const errors = await api.app.inject(body.type.split('#')[0])
+  t.equal(errors.statusCode, 200)
+  t.match(errors.body, `id="${body.type.split('#')[1]}"`)
+})
+
+t.test('a server that closes refuses new requests, answers those that wait, and is gone at once', async (t) => {
+  const api = await startApi(t)
+  const { id: workflowId } = await api.workflow([gateStep('never')])
+  await api.app.listen({ port: 0 })
+  const { port } = api.app.server.address() as AddressInfo
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  const get = async (path: string) => {
+    const [response] = await once(http.get({ port, path, agent }), 'response')
+    const chunks = await response.setEncoding('utf8').toArray()
+    return { status: response.statusCode, headers: response.headers, body: JSON.parse(chunks.join('')) }
+  }
+  const { body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId } })
+  await api.gate('never').reached
+  const waiting = fetch(`http://127.0.0.1:${port}/api/workflows/executions/${body.id}?waitMs=60000`)
+  await get('/health/live')
+  const refusing = Promise.withResolvers<Awaited<ReturnType<typeof get>>>()
+  // preClose: the server has begun to close, its connections are still open.
+  api.app.stopping.addEventListener('abort', () => refusing.resolve(get('/api/workflows')))
+  const closed = api.app.close()
+  t.match(await refusing.promise, { status: 503, headers: { connection: 'close' }, body: { code: 'ENGINE_STOPPING' } })
+  t.match(await (await waiting).json(), { status: 'running' })
+  await closed
+})
