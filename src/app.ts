@@ -15,7 +15,7 @@ import { eventRoutes, eventSchemas } from './routes/events.ts'
 import { executionSchemas } from './routes/execution-resource.ts'
 import { executionRoutes, startSchemas } from './routes/executions.ts'
 import { healthRoutes, healthSchemas } from './routes/health.ts'
-import { type MetricsHandler, metricsRoutes } from './routes/metrics.ts'
+import { metricsRoutes } from './routes/metrics.ts'
 import { problemSchemas } from './routes/problem.ts'
 import { progressRoutes, progressSchemas } from './routes/progress.ts'
 import { rollbackRoutes, rollbackSchemas } from './routes/rollback.ts'
@@ -25,6 +25,8 @@ import { streamRoutes } from './routes/stream.ts'
 import { versionRoutes, versionSchemas } from './routes/versions.ts'
 import { workflowResourceSchemas } from './routes/workflow-resource.ts'
 import { workflowRoutes, workflowSchemas } from './routes/workflows.ts'
+import { httpTelemetryPlugin } from './telemetry/http.ts'
+import type { Metrics } from './telemetry/metrics.ts'
 
 export interface AppOptions {
   readonly engine: WorkflowEngine
@@ -32,8 +34,8 @@ export interface AppOptions {
   readonly logger?: FastifyBaseLogger
   /** What one input or signal may take, in bytes; a body may be a little larger. 1 MiB by default. */
   readonly maxPayloadBytes?: number
-  /** Answers GET /metrics. */
-  readonly metricsHandler?: MetricsHandler
+  /** Counts and times the answers, and is shown at GET /metrics. */
+  readonly metrics?: Metrics
   /** The service's version, as OpenAPI shows it. */
   readonly version?: string
 }
@@ -52,7 +54,7 @@ export function buildApp({
   engine,
   logger,
   maxPayloadBytes = 1_048_576,
-  metricsHandler,
+  metrics,
   version = '0.1.0',
 }: AppOptions): FastifyInstance {
   const app = Fastify({
@@ -73,6 +75,7 @@ export function buildApp({
 
   app.register(requestIdsPlugin)
   app.register(requestLogPlugin)
+  if (metrics !== undefined) app.register(httpTelemetryPlugin, { metrics })
   app.register(errorsPlugin)
   app.register(stoppingPlugin)
   // At the root, since an upgrade may be asked of any address and must be refused with an answer.
@@ -96,7 +99,7 @@ export function buildApp({
   app.register(statisticsRoutes, { engine })
   app.register(streamRoutes, { engine, keepAliveMs: KEEP_ALIVE_MS })
   app.register(healthRoutes, { engine })
-  app.register(metricsRoutes, { metricsHandler })
+  app.register(metricsRoutes, { metricsHandler: metrics?.handle })
   return app
 }
 

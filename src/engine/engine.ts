@@ -11,7 +11,7 @@ import type { Checkpoint } from './core/state.ts'
 import { type EngineOptions, settingsOf } from './engine-options.ts'
 import type { Feed } from './feed.ts'
 import type { CheckpointView } from './history.ts'
-import { NodeProcess } from './node-process.ts'
+import { type NodeGauges, NodeProcess } from './node-process.ts'
 import type { ControlAnswer } from './requests.ts'
 import type { StartRequest } from './starts.ts'
 import type { Listener, SubscribeOptions, Subscription } from './stream-message.ts'
@@ -62,9 +62,9 @@ export class WorkflowEngine {
     return this.#process.parts.feed
   }
 
-  /** Figures of this node, for metrics. */
-  get figures() {
-    return this.#process.figures()
+  /** Figures of this node for metrics, asked when they are shown. */
+  get gauges(): NodeGauges {
+    return this.#process.gauges
   }
 
   /** Stores a definition as version 1 of a new workflow. DEFINITION_INVALID with all faults, WORKFLOW_NAME_TAKEN. */

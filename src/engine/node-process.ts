@@ -38,6 +38,18 @@ interface Running {
   readonly closeActions: () => Promise<void>
 }
 
+/** What a node knows of itself, for metrics. */
+export interface NodeGauges {
+  /** Executions in memory. */
+  running(): number
+  /** Appends that wait for the database or are being flushed. */
+  queueDepth(): number
+  /** Executions that somebody watches here. */
+  subscribers(): number
+  /** ms since the lease was last renewed; null without one. */
+  leaseAgeMs(): number | null
+}
+
 const RETRY_MS = 1_000
 const READY_WITHIN_MS = 2_000
 
@@ -96,12 +108,11 @@ export class NodeProcess {
     return reasons
   }
 
-  /** What metrics show of this node. */
-  figures(): { running: number; queued: number; leaseLeftMs: number; watched: number } {
-    const life = this.#life
-    const watched = this.#running === null ? 0 : [...this.#running.parts.feed.watched()].length
-    if (life === null) return { running: 0, queued: 0, leaseLeftMs: 0, watched }
-    return { running: life.owned.size, queued: life.journal.depth(), leaseLeftMs: life.ownership.leaseLeftMs, watched }
+  readonly gauges: NodeGauges = {
+    running: () => this.#life?.owned.size ?? 0,
+    queueDepth: () => this.#life?.journal.depth() ?? 0,
+    subscribers: () => (this.#running === null ? 0 : [...this.#running.parts.feed.watched()].length),
+    leaseAgeMs: () => this.#life?.ownership.leaseAgeMs ?? null,
   }
 
   get #up(): Running {

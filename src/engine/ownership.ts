@@ -54,9 +54,9 @@ export class Ownership {
     return this.#phase === 'alive' && this.#options.clock.monotonic() < this.#leaseUntil
   }
 
-  /** ms until the lease runs out unless it is renewed. */
-  get leaseLeftMs(): number {
-    return Math.max(0, this.#leaseUntil - this.#options.clock.monotonic())
+  /** ms since the lease was last renewed. */
+  get leaseAgeMs(): number {
+    return this.#options.clock.monotonic() - (this.#leaseUntil - this.#options.leaseMs)
   }
 
   /** Registers the node; `owned` is what its claims go to. */

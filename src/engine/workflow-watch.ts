@@ -5,7 +5,7 @@ import type { ExecutionMessage, Listener, Subscription } from './stream-message.
 /** How many messages wait for a watcher that is not ready; beyond that it is told how many it missed. */
 const MAX_WAITING = 1_000
 /** How many executions it remembers to have told of; beyond that a change may be told twice. */
-const MAX_TOLD = 50_000
+const MAX_TOLD = 10_000
 
 /**
  * Who watches whole workflows. Changes reach it from this node's commits at once and from the poll of the executions table

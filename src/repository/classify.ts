@@ -1,3 +1,5 @@
+import pg from 'pg'
+
 /**
  * What a failed flush means for its appends.
  * - `retry`: the outcome is unknown or the server could not take it just now: send the identical appends again.
@@ -11,8 +13,9 @@
 export function classify(error: unknown): 'retry' | 'data' | 'alarm' {
   // A parameter longer than a JavaScript string may be, or one that cannot be written as JSON.
   if (error instanceof RangeError || error instanceof TypeError) return 'data'
-  const { code, constraint } = error as { code?: unknown; constraint?: unknown }
-  if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code)) return 'retry'
+  // Only what PostgreSQL itself says: by its looks Node's EPIPE could be an SQLSTATE.
+  if (!(error instanceof pg.DatabaseError)) return 'retry'
+  const { code = '', constraint } = error
   if (code === '23505' && constraint === 'execution_events_pkey') return 'alarm'
   return code.startsWith('22') || code.startsWith('23') || code.startsWith('54') ? 'data' : 'retry'
 }

@@ -55,11 +55,14 @@ const arrays = new Map<number, number>([
   [3807, builtins.JSONB],
 ])
 
+// The published types describe an older version of it.
+const arrayParser = pg.types.arrayParser as unknown as { create(text: string, parse: Parser): { parse(): Json } }
+
 function parserOf(oid: number): Parser {
   const element = arrays.get(oid)
   if (element === undefined) return scalars.get(oid) ?? asText
   const parse = scalars.get(element) ?? asText
-  return (text) => pg.types.arrayParser.create(text, parse).parse() as Json
+  return (text) => arrayParser.create(text, parse).parse()
 }
 
 /**

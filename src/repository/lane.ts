@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import pg from 'pg'
 import { type Acknowledged, type Append, flushStatement } from './flush.ts'
 
 export interface LaneOptions {
@@ -87,7 +87,7 @@ const byExecution = (a: Append, b: Append): number =>
 
 /** Errors after which the connection is of no use: it is gone, or leads to a server that has become a replica. */
 function breaksConnection(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code
-  if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code)) return true
+  if (!(error instanceof pg.DatabaseError)) return true
+  const { code = '' } = error
   return code.startsWith('08') || code.startsWith('57P') || code === '25006'
 }

@@ -70,7 +70,7 @@ export function asyncapiDocument(version = '0.1.0'): object {
       version,
       description:
         'Progress as it happens. Only committed events are sent; within a subscription there is no gap and no repeat.',
-      license: { name: 'MIT' },
+      license: { name: 'MIT', url: 'https://spdx.org/licenses/MIT.html' },
     },
     defaultContentType: 'application/json',
     servers: {
@@ -109,6 +109,7 @@ function operationsOf(name: string, channel: Channel): [string, object][] {
       action,
       title: action === 'send' ? `Hear: ${channel.title}` : `Ask: ${channel.title}`,
       channel: { $ref: `#/channels/${name}` },
+      security: [],
       messages: channel[action].map((message) => ({ $ref: `#/channels/${name}/messages/${message}` })),
     },
   ]

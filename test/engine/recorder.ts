@@ -75,7 +75,7 @@ export class Recorder {
   /** A new execution whose first event is `execution.started`. */
   async begin(input: Json = null): Promise<string> {
     const id = randomUUID()
-    this.#states.set(id, createState({ executionId: id, format: FORMAT, input, variables: {}, startAt: null }))
+    this.#states.set(id, createState({ executionId: id, format: FORMAT, input, variables: {} }))
     await this.record(id, { type: 'execution.started', data: {} })
     return id
   }

@@ -1,3 +1,4 @@
+import { renameSync, rmSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startEmbedded } from '../../src/repository/embedded-postgres.ts'
 import { dataDir, keeperLock, urlOf, withClient } from './server.ts'
@@ -6,6 +7,7 @@ import { dataDir, keeperLock, urlOf, withClient } from './server.ts'
 const idleMs = 30_000
 const lookMs = 1_000
 
+let isKeeper = false
 const server = await startEmbedded({ dataDir })
 await withClient(urlOf(server.url, 'postgres'), async (client) => {
   const { rows } = await client.query('SELECT pg_try_advisory_lock($1) AS only', [keeperLock])
@@ -15,7 +17,11 @@ await withClient(urlOf(server.url, 'postgres'), async (client) => {
     const others = await client.query("SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' OFFSET 2")
     if (others.rowCount !== 0) idleSince = performance.now()
   }
-  // Left behind by test processes that were killed.
-  const left = await client.query("SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%'")
-  for (const { datname } of left.rows) await client.query(`DROP DATABASE IF EXISTS ${datname} WITH (FORCE)`)
+  isKeeper = true
 }).finally(() => server.stop())
+// Databases of killed test processes go with it, and no memory is held.
+if (isKeeper) {
+  const away = `${dataDir}.${process.pid}`
+  renameSync(dataDir, away)
+  rmSync(away, { recursive: true, force: true })
+}

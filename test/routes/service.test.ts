@@ -29,7 +29,7 @@ t.test('an engine that has stopped takes nothing: 503', async (t) => {
 t.test('metrics come from the handler that the process has; without one there are none', async (t) => {
   const api = await startApi(t)
   t.match(await api.call('GET', '/metrics'), { status: 404, body: { code: 'ROUTE_NOT_FOUND' } })
-  const measured = await startApi(t, { metricsHandler: (_request, response) => response.end('cairn_up 1\n') })
+  const measured = await startApi(t, { metrics: new Metrics() })
   const answer = await measured.app.inject('/metrics')
   t.equal(answer.body, 'cairn_up 1\n')
   t.ok(answer.headers['x-request-id'])

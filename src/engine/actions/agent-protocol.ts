@@ -2,6 +2,7 @@ import { type Dispatcher, fetch } from 'undici'
 import type { Json, JsonObject } from '../../definition/json.ts'
 import type { Fault } from '../../errors.ts'
 import type { ActionContext } from './action.ts'
+import { tracingHeaders } from './http-outgoing.ts'
 import { outputFaults } from './output-schema.ts'
 
 /** A named agent: a model behind an OpenAI-compatible API, and how it is asked. */
@@ -59,7 +60,7 @@ export async function askAgent(
     name: 'cairn',
     baseURL: agent.baseUrl,
     apiKey: agent.apiKey,
-    headers: { ...tracingHeaders(context), ...agent.headers },
+    headers: { 'idempotency-key': context.idempotencyKey, ...tracingHeaders(context), ...agent.headers },
     supportsStructuredOutputs: structuredOutputs,
     fetch: ((url: string, init: object) => fetch(url, { ...init, dispatcher })) as unknown as typeof globalThis.fetch,
   })
@@ -114,14 +115,6 @@ function fitting(schema: object, text: string): Json {
   return output
 }
 const notJson: Fault = { pointer: '', message: 'is not valid JSON, or was cut off by maxOutputTokens' }
-
-function tracingHeaders({ idempotencyKey, correlationId, traceparent }: ActionContext): Record<string, string> {
-  return {
-    'idempotency-key': idempotencyKey,
-    ...(correlationId !== null && { 'x-correlation-id': correlationId }),
-    ...(traceparent !== undefined && { traceparent }),
-  }
-}
 
 interface Usage {
   readonly inputTokens: number | undefined

@@ -58,17 +58,16 @@ export function createDatabaseQuery(options: {
       const dataSource = named(dataSources, config.dataSource)
       const startedAt = performance.now()
       mayPerform()
-      const { rows, rowCount } = await dataSource
-        .query(config.query, config.parameters ?? [], {
-          readOnly: config.readOnly,
-          statementTimeoutMs: config.statementTimeoutMs,
-          maxBytes: options.maxBytes,
-          signal,
-        })
-        .catch((error: unknown) => {
-          if (signal.aborted) throw signal.reason
-          throw databaseFailure(error, config.dataSource, options.maxBytes)
-        })
+      const querying = dataSource.query(config.query, config.parameters ?? [], {
+        readOnly: config.readOnly,
+        statementTimeoutMs: config.statementTimeoutMs,
+        maxBytes: options.maxBytes,
+        signal,
+      })
+      const { rows, rowCount } = await untilAborted(querying, signal).catch((error: unknown) => {
+        if (signal.aborted) throw signal.reason
+        throw databaseFailure(error, config.dataSource, options.maxBytes)
+      })
       checkRowCount(rowCount, config)
       return { output: rows, meta: { rowCount, durationMs: Math.round(performance.now() - startedAt) } }
     },
@@ -79,6 +78,16 @@ export function createDatabaseQuery(options: {
       await Promise.all(Array.from(dataSources.values(), (dataSource) => dataSource.close()))
     },
   }
+}
+
+/** An abort does not wait for a free connection of the pool, nor for the server to end the statement. */
+function untilAborted<T>(running: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    running.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }
 
 function named(dataSources: ReadonlyMap<string, DataSource>, name: string): DataSource {

@@ -31,10 +31,10 @@ export function retryAfterMs(status: number, headers: Headers): number | undefin
 }
 
 /** What undici, the system or a decompressor threw, as a failure of the step. ActionErrors pass. */
-export function httpFailure(thrown: unknown, { method, url }: HttpRequest): unknown {
+export function httpFailure(thrown: unknown, request: HttpRequest): unknown {
   if (thrown instanceof ActionError || !(thrown instanceof Error)) return thrown
-  const place = `${method} ${url.origin}${url.pathname}`
-  const fail = (type: string, message: string) => new ActionError(type, `${place} ${message}`, { cause: thrown })
+  const fail = (type: string, message: string) =>
+    new ActionError(type, `${placeOf(request)} ${message}`, { cause: thrown })
   if (thrown instanceof TooManyRedirects) return fail('HttpError', `was redirected too often: ${thrown.message}`)
   // The one error of undici that does not always have a code.
   const code = codeOf(thrown) || (thrown.name === 'HTTPParserError' ? 'HPE_' : '')
@@ -49,6 +49,11 @@ export function httpFailure(thrown: unknown, { method, url }: HttpRequest): unkn
 
 /** HTTP that llhttp refuses, headers without end, a body that does not decompress. */
 const unreadable = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|Z_|ERR__?BROTLI|ERR_BROTLI|ZSTD_|ERR_ZSTD|ERR_ZLIB)/
+
+/** A request in messages. Without its query: that is where keys and personal data stand. */
+export function placeOf({ method, url }: HttpRequest): string {
+  return `${method} ${url.origin}${url.pathname}`
+}
 
 /** The system's, undici's or zlib's code; '' for an error without one. */
 export function codeOf(error: Error): string {

@@ -55,11 +55,18 @@ export function composeRequest(config: Request, context: ActionContext): HttpReq
     'user-agent': 'cairn',
     ...(payload && { 'content-type': payload.contentType }),
     ...(!safe.has(method) && { 'idempotency-key': context.idempotencyKey }),
-    ...(context.correlationId !== null && { 'x-correlation-id': context.correlationId }),
-    ...(context.traceparent !== undefined && { traceparent: context.traceparent }),
+    ...tracingHeaders(context),
     ...given,
   }
   return { method, url, headers, body: payload?.text }
+}
+
+/** What tells the other side on whose behalf we ask. A correlation id that cannot stand in a header stays at home. */
+export function tracingHeaders({ correlationId, traceparent }: ActionContext): Record<string, string> {
+  return {
+    ...(correlationId !== null && /^[\x21-\x7e]+$/.test(correlationId) && { 'x-correlation-id': correlationId }),
+    ...(traceparent !== undefined && { traceparent }),
+  }
 }
 
 function parseUrl(text: string): URL {

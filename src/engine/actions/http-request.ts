@@ -4,7 +4,7 @@ import type { Secrets } from '../secrets.ts'
 import { type Action, ActionError, type ActionResult, defineAction } from './action.ts'
 import { BodyTooLarge, type Parse, parseBody, readBody, readExcerpt } from './http-body.ts'
 import { gated, type HttpOptions, openConnections } from './http-connections.ts'
-import { httpFailure, statusFailure } from './http-errors.ts'
+import { httpFailure, placeOf, statusFailure } from './http-errors.ts'
 import { exchange, type HttpResponse } from './http-exchange.ts'
 import { composeRequest, RequestConfig } from './http-outgoing.ts'
 
@@ -95,7 +95,7 @@ async function resultOf(
   const maxBytes = config.maxResponseBytes ?? options.maxBytes
   const bytes = await readBody(body, bodyless(response) ? {} : headers, maxBytes).catch((error) => {
     if (!(error instanceof BodyTooLarge)) throw error
-    throw new ActionError('PayloadTooLarge', `${place(response)} answered with more than ${maxBytes} bytes`, {
+    throw new ActionError('PayloadTooLarge', `${placeOf(response.request)} answered with more than ${maxBytes} bytes`, {
       details: { status },
     })
   })
@@ -117,7 +117,7 @@ function parsed(response: HttpResponse, bytes: Buffer, parse: Parse, secrets: Se
     // The parser's own message quotes the text, secrets included.
     throw new ActionError(
       'HttpError',
-      `${place(response)} answered with a body that is not valid JSON, or nested too deeply`,
+      `${placeOf(response.request)} answered with a body that is not valid JSON, or nested too deeply`,
       {
         details: { status: response.statusCode, body: excerptOf(bytes.toString(), secrets) },
       },
@@ -129,7 +129,7 @@ async function unexpected(response: HttpResponse, secrets: Secrets): Promise<Act
   const text = await readExcerpt(response.body, bodyless(response) ? {} : response.headers, excerptBytes).catch(
     () => '',
   )
-  return statusFailure(place(response), response.statusCode, response.headers, excerptOf(text, secrets))
+  return statusFailure(placeOf(response.request), response.statusCode, response.headers, excerptOf(text, secrets))
 }
 
 /** Such answers may carry a content-encoding that describes nothing. */
@@ -139,11 +139,6 @@ function bodyless({ request, statusCode }: HttpResponse): boolean {
 
 function excerptOf(text: string, secrets: Secrets): string {
   return secrets.redactText(text).slice(0, excerptCharacters)
-}
-
-/** The query stays out of messages: it is where keys and personal data stand. */
-function place({ request: { method, url } }: HttpResponse): string {
-  return `${method} ${url.origin}${url.pathname}`
 }
 
 function statusTest(expected: readonly (number | string)[]): (status: number) => boolean {

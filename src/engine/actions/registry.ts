@@ -5,6 +5,7 @@ import { Secrets } from '../secrets.ts'
 import { type Action, ActionError } from './action.ts'
 import type { AgentOptions } from './agent-protocol.ts'
 import { createAiAgentCall } from './ai-agent-call.ts'
+import { createDatabaseQuery, type DataSourceOptions } from './database-query.ts'
 import { echo } from './echo.ts'
 import type { HttpOptions } from './http-connections.ts'
 import { createHttpRequest } from './http-request.ts'
@@ -62,6 +63,7 @@ function shapeOf({ type, configSchema, secretFields = [], literalFields = [] }: 
 
 export interface BuiltInOptions {
   readonly agents?: Readonly<Record<string, AgentOptions>>
+  readonly dataSources?: Readonly<Record<string, DataSourceOptions>>
   readonly http?: HttpOptions
   readonly secrets?: Secrets
   /** The largest output that is worth reading to its end: what one output may take. 1 MiB by default. */
@@ -70,8 +72,18 @@ export interface BuiltInOptions {
 
 /** The actions that come with Cairn. `close()` ends their connections and what still goes over them; safe to call twice. */
 export function builtInActions(options: BuiltInOptions = {}): { actions: Action[]; close(): Promise<void> } {
-  const { agents = {}, http = {}, secrets = new Secrets(), maxPayloadBytes: maxBytes = 1_048_576 } = options
-  const connected = [createHttpRequest({ ...http, secrets, maxBytes }), createAiAgentCall({ agents, secrets })]
+  const {
+    agents = {},
+    dataSources = {},
+    http = {},
+    secrets = new Secrets(),
+    maxPayloadBytes: maxBytes = 1_048_576,
+  } = options
+  const connected = [
+    createHttpRequest({ ...http, secrets, maxBytes }),
+    createDatabaseQuery({ dataSources, maxBytes }),
+    createAiAgentCall({ agents, secrets }),
+  ]
   return {
     actions: [echo, ...connected.map(({ action }) => action)],
     async close() {

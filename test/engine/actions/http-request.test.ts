@@ -65,6 +65,15 @@ t.test('safe methods carry no Idempotency-Key; the one that a definition sets it
     t.notOk(server.received[1]?.headers[name], name)
 })
 
+t.test('a correlation id that cannot stand in a header does not stop the request', async (t) => {
+  const server = await listen(t, (_, response) => response.end())
+  const http = open(t)
+  for (const correlationId of ['a\r\nx-injected: b', 'größe', ''])
+    await attempt(http, { url: server.url }, { correlationId })
+  for (const { headers } of server.received)
+    t.same([headers['x-correlation-id'], headers['x-injected']], [undefined, undefined])
+})
+
 t.test('a string is sent as it is, an object as a form when its content type says so', async (t) => {
   const server = await listen(t, (_, response) => response.end())
   const http = open(t)

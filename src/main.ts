@@ -1,0 +1,92 @@
+import { tracing } from './telemetry/tracing.ts'
+import closeWithGrace from 'close-with-grace'
+import { buildApp } from './app.ts'
+import { type Config, ConfigError, loadConfig } from './config.ts'
+import { WorkflowEngine } from './engine/engine.ts'
+import { Secrets } from './engine/secrets.ts'
+import { createLogger } from './telemetry/logging.ts'
+import { Metrics } from './telemetry/metrics.ts'
+import { createObserver } from './telemetry/observer.ts'
+import { Spans } from './telemetry/spans.ts'
+
+/** How long closing may take beyond the drain: flushes, sockets, the embedded PostgreSQL. */
+const CLOSE_MARGIN_MS = 30_000
+
+const config = configOrExit()
+const secrets = new Secrets(config.secrets)
+const log = createLogger({
+  level: config.log.level,
+  redact: secrets.names().length > 0 ? (value) => secrets.redact(value) : undefined,
+  traces: tracing !== null,
+})
+const metrics = new Metrics()
+const engine = new WorkflowEngine({
+  databaseUrl: config.database.url,
+  dataDir: config.database.dataDir,
+  poolSize: config.database.poolSize,
+  lanes: config.database.lanes,
+  prepare: config.database.prepare,
+  ...config.engine,
+  targets: config.actions,
+  secrets: config.secrets,
+  log,
+  observer: createObserver(metrics, tracing === null ? null : new Spans(tracing.ids)),
+})
+metrics.watch(engine.gauges)
+const app = buildApp({
+  engine,
+  logger: log,
+  maxPayloadBytes: config.engine.maxPayloadBytes,
+  metrics,
+})
+
+closeWithGrace({ delay: 2 * config.engine.drainMs + CLOSE_MARGIN_MS, logger: false }, async ({ signal, err }) => {
+  if (err !== undefined) log.fatal({ err }, 'the process cannot go on')
+  log.info({ signal }, 'stopping')
+  await app.close()
+  await engine.stop()
+  await tracing?.shutdown()
+  log.info({}, 'stopped')
+})
+
+await listen()
+await start()
+
+/** Listens first: while PostgreSQL is away, /health/ready says so. */
+async function listen(): Promise<void> {
+  try {
+    await app.listen({ ...config.server })
+  } catch (error) {
+    exit(`Cairn cannot listen on ${config.server.host}:${config.server.port}: ${(error as Error).message}`)
+  }
+}
+
+async function start(): Promise<void> {
+  try {
+    await engine.start()
+  } catch (error) {
+    log.fatal({ err: error }, 'the engine cannot start')
+    await app.close()
+    await engine.stop()
+    process.exit(1)
+  }
+  const { host } = config.server
+  const { port } = app.server.address() as { port: number }
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  log.info({ url, docs: `${url}/docs`, database: config.database.url === null ? 'embedded' : 'given' }, 'Cairn is ready')
+  if (process.stdout.isTTY) process.stdout.write(`\n  Cairn is ready\n    API   ${url}/api/workflows\n    Docs  ${url}/docs\n\n`)
+}
+
+function configOrExit(): Config {
+  try {
+    return loadConfig()
+  } catch (error) {
+    if (error instanceof ConfigError) exit(error.message)
+    throw error
+  }
+}
+
+function exit(message: string): never {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
