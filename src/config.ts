@@ -69,8 +69,6 @@ export interface Config {
   readonly actions: ConfigFile
   /** By name, from CAIRN_SECRET_<NAME> and CAIRN_SECRETS_DIR. */
   readonly secrets: Readonly<Record<string, string>>
-  /** The standard OTEL_* variables are read by the SDK itself; here stands only whether to load it. */
-  readonly telemetry: { readonly traces: boolean; readonly serviceName: string }
 }
 
 /** Everything that is wrong with the settings, in one message. */
@@ -122,7 +120,6 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     },
     actions,
     secrets,
-    telemetry: telemetryOf(environment),
   })
 }
 
@@ -149,16 +146,6 @@ function readSettings(environment: NodeJS.ProcessEnv, faults: Fault[]): Environm
     faults.push({ pointer: name, message: `${message}${value}` })
   }
   return settings
-}
-
-function telemetryOf(environment: NodeJS.ProcessEnv): Config['telemetry'] {
-  const exporter = environment.OTEL_TRACES_EXPORTER
-  const endpoint = environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT
-  const wanted = exporter ? exporter !== 'none' : Boolean(endpoint)
-  return {
-    traces: wanted && environment.OTEL_SDK_DISABLED?.toLowerCase() !== 'true',
-    serviceName: environment.OTEL_SERVICE_NAME || 'cairn',
-  }
 }
 
 function freeze<T extends object>(value: T): T {

@@ -1,7 +1,13 @@
 /** What an embedding program imports. */
 export { buildApp } from './app.ts'
 export type { Definition } from './definition/schema.ts'
-export { type Action, type ActionContext, ActionError, type ActionResult, defineAction } from './engine/actions/action.ts'
+export {
+  type Action,
+  type ActionContext,
+  ActionError,
+  type ActionResult,
+  defineAction,
+} from './engine/actions/action.ts'
 export type { CheckpointState } from './engine/core/checkpoint.ts'
 export type { Event, ExecutionError, JournalEvent } from './engine/core/event.ts'
 export type { Progress, StepProgress } from './engine/core/progress.ts'

@@ -1,22 +1,25 @@
-import { tracing } from './telemetry/tracing.ts'
+// Before everything else: what is loaded earlier cannot be instrumented.
+import './telemetry/tracing.ts'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { WorkflowEngine } from './engine/engine.ts'
-import { Secrets } from './engine/secrets.ts'
+import { credentialsIn, Secrets } from './engine/secrets.ts'
 import { createLogger } from './telemetry/logging.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { createObserver } from './telemetry/observer.ts'
 import { Spans } from './telemetry/spans.ts'
+import { tracing } from './telemetry/tracing.ts'
 
 /** How long closing may take beyond the drain: flushes, sockets, the embedded PostgreSQL. */
 const CLOSE_MARGIN_MS = 30_000
 
 const config = configOrExit()
-const secrets = new Secrets(config.secrets)
+const databaseUrls = [config.database.url, config.database.listenUrl]
+const secrets = new Secrets(config.secrets, credentialsIn({ ...config.actions, databaseUrls }))
 const log = createLogger({
   level: config.log.level,
-  redact: secrets.names().length > 0 ? (value) => secrets.redact(value) : undefined,
+  redact: (value) => secrets.redact(value),
   traces: tracing !== null,
 })
 const metrics = new Metrics()
@@ -73,8 +76,12 @@ async function start(): Promise<void> {
   const { host } = config.server
   const { port } = app.server.address() as { port: number }
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
-  log.info({ url, docs: `${url}/docs`, database: config.database.url === null ? 'embedded' : 'given' }, 'Cairn is ready')
-  if (process.stdout.isTTY) process.stdout.write(`\n  Cairn is ready\n    API   ${url}/api/workflows\n    Docs  ${url}/docs\n\n`)
+  log.info(
+    { url, docs: `${url}/docs`, database: config.database.url === null ? 'embedded' : 'given' },
+    'Cairn is ready',
+  )
+  if (process.stdout.isTTY)
+    process.stdout.write(`\n  Cairn is ready\n    API   ${url}/api/workflows\n    Docs  ${url}/docs\n\n`)
 }
 
 function configOrExit(): Config {

@@ -137,6 +137,12 @@ t.test('files are named in kebab-case after what they hold; there are no buckets
   t.strictSame(migrations, [])
 })
 
+t.test('main.ts imports tracing before everything that tracing instruments', async (t) => {
+  // As a bare import, which sorting leaves where it is.
+  const first = modules.find(({ file }) => file === 'main.ts')?.imports[0]
+  t.equal(first?.target, 'telemetry/tracing.ts')
+})
+
 t.test('package-lock.json names no registry, so that it installs from whichever is set', async (t) => {
   const lock = readFileSync(path.join(root, 'package-lock.json'), 'utf8')
   t.notMatch(lock, /"resolved": "https?:/)

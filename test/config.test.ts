@@ -41,7 +41,6 @@ t.test('without any setting there are the defaults, frozen throughout', async (t
     },
     actions: { agents: {}, dataSources: {}, http: { allowPrivateNetwork: false, allowedHosts: [] } },
     secrets: {},
-    telemetry: { traces: false, serviceName: 'cairn' },
   })
   t.throws(() => Object.assign(config.engine, { leaseMs: 1 }), TypeError)
   t.throws(() => Object.assign(config.actions.agents, { a: 1 }), TypeError)
@@ -86,15 +85,6 @@ t.test('every unknown name and bad value is named in one error', async (t) => {
 
 t.test('a URL that is refused is not repeated: it may hold a password', async (t) => {
   t.same(faultsOf({ DATABASE_URL: 'mysql://u:hunter2@h/d' }), ['DATABASE_URL must match pattern "^postgres(ql)?://"'])
-})
-
-t.test('traces are wanted when OpenTelemetry has an endpoint or an exporter', async (t) => {
-  const traces = (environment: NodeJS.ProcessEnv) => loadConfig(environment).telemetry.traces
-  t.equal(traces({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318' }), true)
-  t.equal(traces({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://c:4318' }), true)
-  t.equal(traces({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318', OTEL_TRACES_EXPORTER: 'none' }), false)
-  t.equal(traces({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318', OTEL_SDK_DISABLED: 'true' }), false)
-  t.equal(loadConfig({ OTEL_SERVICE_NAME: 'orders' }).telemetry.serviceName, 'orders')
 })
 
 t.test('secrets come from variables and from files, whose last line break is cut', async (t) => {

@@ -60,12 +60,13 @@ const impureNames = new Set(
 )
 const impureMembers = new Set(['Date.now', 'Math.random', 'import.meta'])
 
+/** What the pure floors may import: these give the same result for the same arguments too. */
+const pureLibraries = new Set(['acorn', 'ajv', 'ajv-formats', 'typebox'])
+
 /** What keeps a module from giving the same result for the same arguments, whenever and wherever it runs. */
 export function purityFaults({ file, source, imports }: SourceModule): string[] {
   const faults = imports
-    .filter(
-      ({ target, isLocal, isType }) => !isLocal && !isType && !['acorn', 'typebox'].includes(target.split('/')[0]!),
-    )
+    .filter(({ target, isLocal, isType }) => !isLocal && !isType && !pureLibraries.has(target.split('/')[0]!))
     .map(({ target }) => `${file} imports ${target}`)
   const program = parse(stripTypeScriptTypes(source), { ecmaVersion: 'latest', sourceType: 'module', locations: true })
   walk(program as unknown as AnyNode, (node) => {

@@ -1,5 +1,5 @@
 import { documentOf } from './compile/document.ts'
-import type { Compilation, Draft } from './compile/draft.ts'
+import type { Compilation, Draft, Reference } from './compile/draft.ts'
 import { inDocumentOrder } from './compile/fault-order.ts'
 import { closedNames, compileInputSchema } from './compile/input-schema.ts'
 import { numberSteps } from './compile/numbering.ts'
@@ -34,9 +34,17 @@ export function compile(
     steps: 0,
   }
   const plan = compileDocument(document, all)
-  if (all.faults.length > 0) return { faults: inDocumentOrder(document, all.faults) }
+  if (all.faults.length > 0) return { faults: inDocumentOrder(document, all.faults).map(briefly) }
   return { plan, definition: document as unknown as Definition }
 }
+
+const LONGEST_MESSAGE = 600
+
+/** Messages quote what was sent, which may be long. */
+const briefly = ({ pointer, message }: Fault): Fault => ({
+  pointer,
+  message: message.length > LONGEST_MESSAGE ? `${message.slice(0, LONGEST_MESSAGE)}…` : message,
+})
 
 function compileDocument(document: JsonObject, all: Compilation): Plan {
   all.faults.push(...definitionFaults(document))
@@ -46,9 +54,8 @@ function compileDocument(document: JsonObject, all: Compilation): Plan {
   if (all.steps > MAX_STEPS) {
     all.faults.push({ pointer: '/steps', message: `There are ${all.steps} steps; at most ${MAX_STEPS} are taken` })
   }
-  const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
-  const output = compileOutput(document, findings, all)
-  checkReferences(root, findings.references, all)
+  const { output, reads } = compileOutput(document, all)
+  checkReferences(root, reads, all)
   const { inputFaults, faults } = compileInputSchema(document.inputSchema)
   all.faults.push(...faults)
   return {
@@ -93,14 +100,15 @@ function rootDraft(): Draft {
   }
 }
 
-function compileOutput(document: JsonObject, findings: TemplateFindings, all: Compilation): Template | null {
-  if (document.output === undefined) return null
-  const template = compileTemplateInto(findings, document.output, { names: all.names })
-  for (const { pointer, message } of findings.faults) all.faults.push({ pointer: `/output${pointer}`, message })
-  findings.references.splice(
-    0,
-    Number.POSITIVE_INFINITY,
-    ...findings.references.map(({ stepId, pointer }) => ({ stepId, pointer: `/output${pointer}` })),
-  )
-  return template
+/** The output's template, and the steps that it reads. */
+function compileOutput({ output }: JsonObject, all: Compilation): { output: Template | null; reads: Reference[] } {
+  if (output === undefined) return { output: null, reads: [] }
+  const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
+  const template = compileTemplateInto(findings, output, { names: all.names })
+  const place = <T extends { readonly pointer: string }>(found: T): T => ({
+    ...found,
+    pointer: `/output${found.pointer}`,
+  })
+  all.faults.push(...findings.faults.map(place))
+  return { output: template, reads: findings.references.map(place) }
 }

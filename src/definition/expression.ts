@@ -28,7 +28,7 @@ export interface Expression {
 }
 
 /**
- * Compiles a JavaScript expression of the language's subset (docs/expressions.md) to closures; no code is generated.
+ * Compiles a JavaScript expression of the language's subset to closures; no code is generated.
  * Throws an ExpressionError that names the place and the remedy.
  */
 export function compileExpression(source: string, options: ExpressionOptions = {}): Expression {

@@ -43,7 +43,6 @@ export const ConditionStep = Type.Object(
     config: Type.Object(
       {
         condition: ExpressionText('What is asked.', ['data.length > 0']),
-        // biome-ignore lint/suspicious/noThenProperty: the language says then
         then: Type.Optional(Steps('Steps in order when it is true')),
         else: Type.Optional(Steps('Steps in order when it is false')),
         onFalse: Type.Optional(

@@ -40,20 +40,23 @@ export interface AttemptServices {
 /*
  * One attempt of an action and its ways:
  *
- *   queued (no free slot) ──▶ running ──▶ ended (onEnd is called once)
+ *   queued (no free slot) ──▶ running ──▶ ended (onEnd is called once; with null when the lease was too old: nothing
+ *        │                        │              was done, and it is performed again when the lease is renewed)
  *        └────────────────────────┴─────▶ aborted (onEnd is never called; what the action still does is ignored)
  */
 export class Attempt implements ActionContext {
   readonly #subject: AttemptSubject
   readonly #services: AttemptServices
-  readonly #onEnd: (outcome: AttemptOutcome) => void
+  readonly #onEnd: (outcome: AttemptOutcome | null) => void
   readonly #leaveLine: () => void
   readonly #config: () => Json | undefined
   readonly #data: () => Json
   #controller: AbortController | null = null
+  #abortReason: Error | null = null
   #timeout: Timer | null = null
   #trace: AttemptTrace | null = null
   #startedAt = 0
+  #hasLapsed = false
   #phase: 'queued' | 'running' | 'over' = 'queued'
 
   /** Begins at once when a slot is free. `config` renders the templates, when the attempt begins; both may throw. */
@@ -61,7 +64,7 @@ export class Attempt implements ActionContext {
     subject: AttemptSubject,
     services: AttemptServices,
     inputs: { readonly config: () => Json | undefined; readonly data: () => Json },
-    onEnd: (outcome: AttemptOutcome) => void,
+    onEnd: (outcome: AttemptOutcome | null) => void,
   ) {
     this.#subject = subject
     this.#services = services
@@ -114,12 +117,15 @@ export class Attempt implements ActionContext {
   /** Made when first asked for: most attempts of quick actions never ask. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
+    if (this.#abortReason !== null) this.#controller.abort(this.#abortReason)
     return this.#controller.signal
   }
 
   readonly mayPerform = (): void => {
     if (this.#phase !== 'running') throw this.signal.reason ?? new ActionError('Cancelled', 'the attempt is over')
-    if (!this.#services.mayPerform()) throw new ActionError('StepInterrupted', 'this node has lost its lease')
+    if (this.#services.mayPerform()) return
+    this.#hasLapsed = true
+    throw new ActionError('StepInterrupted', 'the lease of this node is too old to perform anything')
   }
 
   /** Ends it without an outcome. */
@@ -128,7 +134,7 @@ export class Attempt implements ActionContext {
     const wasRunning = this.#phase === 'running'
     this.#leaveLine?.()
     this.#close()
-    this.#controller?.abort(new ActionError('Cancelled', reason))
+    this.#tellAction(new ActionError('Cancelled', reason))
     this.#trace?.end(null)
     if (wasRunning) this.#services.slots.release()
   }
@@ -164,9 +170,13 @@ export class Attempt implements ActionContext {
   /** The action is told by its signal and not waited for: it has had its time. */
   #timeOut(timeoutMs: number): void {
     const error = new ActionError('TimeoutError', `the attempt took longer than ${timeoutMs} ms`)
-    const controller = this.#controller
+    this.#tellAction(error)
     this.#fail(failureOf(error))
-    controller?.abort(error)
+  }
+
+  #tellAction(reason: Error): void {
+    this.#abortReason = reason
+    this.#controller?.abort(reason)
   }
 
   #succeed(result: ActionResult): void {
@@ -180,11 +190,12 @@ export class Attempt implements ActionContext {
   }
 
   #end(outcome: AttemptOutcome): void {
+    const told = this.#hasLapsed ? null : outcome
     this.#close()
-    this.#trace?.end(outcome)
-    this.#services.observer.attemptEnded(this.#subject, outcome)
+    this.#trace?.end(told)
+    if (told !== null) this.#services.observer.attemptEnded(this.#subject, told)
     this.#services.slots.release()
-    this.#onEnd(outcome)
+    this.#onEnd(told)
   }
 
   #close(): void {

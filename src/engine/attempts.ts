@@ -64,7 +64,7 @@ export class Attempts {
     const firstStartedAt = step.firstStartedAt ?? clock.now()
     const attempt = new Attempt(subject, this.#services, inputs, (outcome) => {
       this.#running.delete(step.path)
-      this.#record(this.#factOf(outcome, subject, firstStartedAt))
+      if (outcome !== null) this.#record(this.#factOf(outcome, subject, firstStartedAt))
     })
     if (!attempt.isOver) this.#running.set(step.path, attempt)
   }

@@ -10,6 +10,11 @@ export type Effect = Extract<Command, { type: 'perform' }>
 /** An event on its way to the journal: encoded once; its percentage is known when it has been folded. */
 export type AppendedEvent = JournalEvent & { percentage: number; readonly text: string }
 
+/** What an event row costs beside its data. */
+const ROW_BYTES = 120
+const AHEAD_EVENTS = 1000
+const AHEAD_BYTES = 1024 * 1024
+
 /** What one execution has to write at once, while it gathers, and what is to be done when it is committed. */
 export class Draft {
   readonly events: AppendedEvent[] = []
@@ -20,6 +25,11 @@ export class Draft {
 
   get isEmpty(): boolean {
     return this.events.length === 0
+  }
+
+  /** It may run this far ahead of the journal and no further. */
+  get isFull(): boolean {
+    return this.events.length >= AHEAD_EVENTS || this.bytes >= AHEAD_BYTES
   }
 
   add(event: AppendedEvent, inboxId?: string): void {
@@ -52,6 +62,3 @@ export class Draft {
     ]
   }
 }
-
-/** What an event row costs beside its data. */
-const ROW_BYTES = 120

@@ -55,10 +55,3 @@ export const settingsOf = (options: EngineOptions): EngineSettings => ({
   observer: noObserver,
   ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
 })
-
-/** Values without a name that must not be recorded either: agents' keys, passwords of data sources. */
-export function credentialsOf({ agents = {}, dataSources = {} }: EngineSettings['targets']): string[] {
-  const keys = Object.values(agents).map((agent) => agent.apiKey)
-  const passwords = Object.values(dataSources).map(({ url }) => URL.parse(url)?.password)
-  return [...keys, ...passwords.map((password) => password && decodeURIComponent(password))].filter((value) => !!value) as string[]
-}

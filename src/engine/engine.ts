@@ -79,7 +79,11 @@ export class WorkflowEngine {
   }
 
   /** Stores a new version and activates it; `ifVersion` is the active version that the caller knows. VERSION_CONFLICT. */
-  updateWorkflow(workflowId: string, definition: unknown, options: { ifVersion?: number | undefined } = {}): Promise<Workflow> {
+  updateWorkflow(
+    workflowId: string,
+    definition: unknown,
+    options: { ifVersion?: number | undefined } = {},
+  ): Promise<Workflow> {
     return this.#process.definitions.update(workflowId, definition, options.ifVersion)
   }
 
@@ -119,7 +123,11 @@ export class WorkflowEngine {
   }
 
   /** Asks for a change of status and waits up to 5 s for it. EXECUTION_STATUS_CONFLICT with the present status. */
-  control(executionId: string, action: Exclude<ControlAction, 'rollback'>, options: ControlOptions = {}): Promise<ControlAnswer> {
+  control(
+    executionId: string,
+    action: Exclude<ControlAction, 'rollback'>,
+    options: ControlOptions = {},
+  ): Promise<ControlAnswer> {
     return this.#process.requests.control(executionId, { ...options, action })
   }
 
@@ -147,7 +155,11 @@ export class WorkflowEngine {
     return this.control(executionId, 'retry', options)
   }
 
-  rollbackToCheckpoint(executionId: string, checkpointIndex: number, options?: { resume?: boolean }): Promise<ControlAnswer> {
+  rollbackToCheckpoint(
+    executionId: string,
+    checkpointIndex: number,
+    options?: { resume?: boolean },
+  ): Promise<ControlAnswer> {
     return this.rollback(executionId, { ...options, checkpointIndex })
   }
 

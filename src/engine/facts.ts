@@ -38,6 +38,13 @@ export function answerTo(command: Answered, plan: Plan, state: ExecutionState, r
   }
 }
 
+/** The start of an execution that has not started and is due; null otherwise. */
+export function startFact(state: ExecutionState, { traceparent }: ExecutionRow, now: number): Fact | null {
+  const { status, requested, startAt } = state
+  if (status !== 'pending' || requested !== null || (startAt !== null && startAt > now)) return null
+  return { type: 'execution.started', data: traceparent === null ? {} : { traceparent } }
+}
+
 /** The fact that a due timer stands for, or null: while paused nothing new begins, `resume` sets the timer again. */
 export function timerFact(
   timer: Extract<Command, { type: 'set_timer' }>,

@@ -50,10 +50,12 @@ export class Feed {
     this.#options = options
     this.#poll = new FeedPoll(options, this.#tails, this.#workflows, (change) => this.executionChanged(change))
     this.#context = {
+      budget: { used: 0 },
       read: (executionId, after, limit) => this.#gate.run(() => options.store.eventsAfter(executionId, after, limit)),
       snapshot: (executionId) => this.#gate.run(() => this.#snapshot(executionId)),
       schedule: (tail) => this.#schedule(tail),
       stalled: (again, error) => {
+        if (this.#isStopped) return
         options.log.warn({ err: error }, 'reading for subscribers failed; it is tried again')
         this.#stalled.push(again)
       },
@@ -207,9 +209,15 @@ export class Feed {
     const { tail } = subscriber
     subscriber.close()
     tail.subscribers.delete(subscriber)
-    if (tail.subscribers.size > 0 || this.#tails.get(tail.executionId) !== tail) return
+    if (this.#tails.get(tail.executionId) !== tail) return
+    if (tail.subscribers.size > 0) {
+      // What was held for it alone may go.
+      this.#schedule(tail)
+      return
+    }
     this.#tails.delete(tail.executionId)
     this.#dirty.delete(tail)
+    tail.displace()
   }
 
   async #snapshot(executionId: string): Promise<SnapshotMessage> {
@@ -218,6 +226,7 @@ export class Feed {
   }
 
   #schedule(tail: Tail): void {
+    if (this.#isStopped) return
     this.#dirty.add(tail)
     this.#turn ??= setImmediate(() => this.#deliver())
   }

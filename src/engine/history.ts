@@ -44,6 +44,8 @@ export class History {
   readonly #options: HistoryOptions
   readonly #entries: LRUCache<string, Entry>
   readonly #latest = new Latest((executionId) => this.#current(executionId))
+  /** Raised when all is forgotten: what was being read then must not be kept. */
+  #generation = 0
 
   constructor(options: HistoryOptions) {
     this.#options = options
@@ -125,6 +127,7 @@ export class History {
 
   /** Forgets all states: after a rebirth the journal may hold less than before. */
   clear(): void {
+    this.#generation += 1
     this.#entries.clear()
   }
 
@@ -138,6 +141,7 @@ export class History {
   }
 
   async #current(executionId: string): Promise<Entry> {
+    const generation = this.#generation
     const cached = this.#entries.get(executionId)
     // Out of the cache while it is being changed: what fails halfway must not be found again.
     this.#entries.delete(executionId)
@@ -145,7 +149,7 @@ export class History {
     if (cached !== undefined && !(await advance(this.#options.store, entry.plan, entry.replay))) {
       entry.replay = await replay(this.#options.store, entry.plan, entry.row)
     }
-    this.#entries.set(executionId, entry)
+    if (generation === this.#generation) this.#entries.set(executionId, entry)
     return entry
   }
 

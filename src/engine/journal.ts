@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { classify } from '../repository/classify.ts'
 import type { Append } from '../repository/flush.ts'
 import type { Lane } from '../repository/lane.ts'
@@ -36,6 +37,9 @@ export interface JournalOptions {
   readonly onFlush: (flush: { rows: number; bytes: number; durationMs: number }) => void
   readonly onRetry: (failure: { error: Error; appends: number; attempt: number }) => void
 }
+
+/** Flushes belong to nobody's request: without this the first append's async context (its trace) would run them all. */
+const inOwnContext = AsyncLocalStorage.snapshot()
 
 /** A flush takes at most this much; an append that is larger goes alone. */
 const FLUSH_ROWS = 1000
@@ -108,7 +112,7 @@ class LaneQueue {
     if (this.#running) return
     this.#running = true
     // A microtask later, so that all that this turn of the event loop appends goes in one flush.
-    queueMicrotask(() => void this.#run())
+    queueMicrotask(() => void inOwnContext(() => this.#run()))
   }
 
   isFull(): boolean {

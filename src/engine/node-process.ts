@@ -1,20 +1,20 @@
 import { CairnError } from '../errors.ts'
+import { isUnavailable } from '../repository/classify.ts'
 import { type Database, openDatabase } from '../repository/connection.ts'
 import { type EmbeddedPostgres, startEmbedded } from '../repository/embedded-postgres.ts'
-import { isUnavailable } from '../repository/classify.ts'
 import { checkDurability, migrate } from '../repository/migrate.ts'
 import { createStore, type Store } from '../repository/store.ts'
 import { ActionRegistry, builtInActions } from './actions/registry.ts'
 import { AttemptSlots } from './attempt-slots.ts'
 import { SystemClock } from './clock.ts'
 import { Definitions } from './definitions.ts'
-import { credentialsOf, type EngineSettings } from './engine-options.ts'
+import type { EngineSettings } from './engine-options.ts'
 import { Feed } from './feed.ts'
 import { History } from './history.ts'
 import { NodeLife, type NodeParts } from './node-life.ts'
 import { Plans } from './plans.ts'
 import { Requests } from './requests.ts'
-import { Secrets } from './secrets.ts'
+import { credentialsIn, Secrets } from './secrets.ts'
 import { Starts } from './starts.ts'
 import { StatisticsReader } from './statistics-reader.ts'
 
@@ -97,7 +97,8 @@ export class NodeProcess {
     if (this.#phase === 'starting') return ['the engine is starting: it waits for PostgreSQL']
     if (this.#phase !== 'running' || this.#running === null) return [`the engine is ${this.#phase}`]
     const reasons: string[] = []
-    if (this.#life?.ownership.isAlive !== true) reasons.push('the node has lost its lease and has not got a new one yet')
+    if (this.#life?.ownership.isAlive !== true)
+      reasons.push('the node has lost its lease and has not got a new one yet')
     if (this.#life?.journal.isFull() === true) reasons.push('the journal waits for PostgreSQL')
     const { store } = this.#running.parts
     const answered = store.databaseNow().then(
@@ -132,7 +133,12 @@ export class NodeProcess {
     const embedded = databaseUrl === null ? await startEmbedded({ dataDir }) : null
     const url = embedded?.url ?? databaseUrl!
     const { poolSize, prepare } = this.#settings
-    const database = openDatabase({ url, poolSize, prepare, onError: (err) => log.debug({ err }, 'an idle connection broke') })
+    const database = openDatabase({
+      url,
+      poolSize,
+      prepare,
+      onError: (err) => log.debug({ err }, 'an idle connection broke'),
+    })
     const running = this.#assemble(embedded, database)
     this.#running = running
     await this.#untilDatabaseAnswers(async () => {
@@ -151,7 +157,10 @@ export class NodeProcess {
     const { log, observer } = settings
     const clock = this.#clock
     const store: Store = createStore(database)
-    const secrets = new Secrets(settings.secrets, credentialsOf(settings.targets))
+    const secrets = new Secrets(
+      settings.secrets,
+      credentialsIn({ ...settings.targets, databaseUrls: [settings.databaseUrl] }),
+    )
     const builtIn = builtInActions({ ...settings.targets, secrets, maxPayloadBytes: settings.maxPayloadBytes })
     const actions = new ActionRegistry([...builtIn.actions, ...settings.actions])
     const plans = new Plans({ store, actions: actions.shapes() })

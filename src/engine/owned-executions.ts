@@ -56,8 +56,7 @@ export class OwnedExecutions {
     const { plan, state } = replayed
     const executor = new Executor(row, plan, state, this.#services, false)
     this.#executors.set(row.id, executor)
-    if (from === null) executor.resume()
-    else if (state.recoveries < CRASH_LOOP) executor.recover(from)
+    if (from === null || state.recoveries < CRASH_LOOP) executor.resume(from)
     else executor.quarantine('CrashLoop', `${CRASH_LOOP} nodes in a row died with it before it came a step further`)
     this.poke(row.id)
   }
@@ -76,6 +75,11 @@ export class OwnedExecutions {
   poke(executionId: string): void {
     if (this.#poked.size === 0) setImmediate(() => void this.#readPoked())
     this.#poked.add(executionId)
+  }
+
+  /** The node may perform again after a time in which it might not: what was left undone is begun. */
+  performAgain(): void {
+    for (const executor of this.#executors.values()) executor.performAgain()
   }
 
   /** Hands out what was read from the inbox. */
@@ -100,7 +104,7 @@ export class OwnedExecutions {
   /** This node is dead: forgets them all. */
   drop(error: Error): void {
     this.#isClosed = true
-    for (const executor of this.#executors.values()) executor.drop(error)
+    for (const executor of this.#executors.values()) executor.abandoned(error)
     this.#executors.clear()
     this.#poked.clear()
     for (const resolve of this.#whenEmpty.splice(0)) resolve()

@@ -37,6 +37,8 @@ export class Ownership {
   #phase: 'made' | 'alive' | 'draining' | 'over' = 'made'
   #leaseUntil = 0
   #performUntil = 0
+  /** Something was not performed because the lease was too old. */
+  #hasLapsed = false
   #timers: Timer[] = []
   #claiming: Promise<void> | null = null
   #claimAgain = false
@@ -48,7 +50,11 @@ export class Ownership {
   }
 
   /** True while something may be performed: within two thirds of the lease, counted from before the heartbeat was sent. */
-  readonly mayPerform = (): boolean => this.#options.clock.monotonic() < this.#performUntil && this.#phase !== 'over'
+  readonly mayPerform = (): boolean => {
+    const isWithin = this.#options.clock.monotonic() < this.#performUntil && this.#phase !== 'over'
+    if (!isWithin) this.#hasLapsed = true
+    return isWithin
+  }
 
   get isAlive(): boolean {
     return this.#phase === 'alive' && this.#options.clock.monotonic() < this.#leaseUntil
@@ -67,9 +73,18 @@ export class Ownership {
     this.#renewed(before, await store.databaseNow())
     this.#owned = owned
     this.#phase = 'alive'
-    this.#every(() => leaseMs / 3, () => this.#heartbeat())
-    this.#every(() => leaseMs / 3, () => this.#sweep())
-    this.#every(() => POLL_MS * (0.8 + 0.4 * Math.random()), () => this.#tick())
+    this.#every(
+      () => leaseMs / 3,
+      () => this.#heartbeat(),
+    )
+    this.#every(
+      () => leaseMs / 3,
+      () => this.#sweep(),
+    )
+    this.#every(
+      () => POLL_MS * (0.8 + 0.4 * Math.random()),
+      () => this.#tick(),
+    )
     this.claimSoon()
   }
 
@@ -124,6 +139,9 @@ export class Ownership {
     this.#leaseUntil = before + leaseMs
     this.#performUntil = before + (leaseMs * 2) / 3
     clock.synchronise(databaseNow, (before + after) / 2)
+    if (!this.#hasLapsed || this.#owned === null) return
+    this.#hasLapsed = false
+    this.#owned.performAgain()
   }
 
   async #heartbeat(): Promise<void> {
@@ -135,7 +153,10 @@ export class Ownership {
       if (answer.alive) this.#renewed(before, answer.databaseNow)
       else this.#die('its lease ran out')
     } catch (error) {
-      log.warn({ node: this.node, err: error, leftMs: Math.round(this.#leaseUntil - clock.monotonic()) }, 'heartbeat failed')
+      log.warn(
+        { node: this.node, err: error, leftMs: Math.round(this.#leaseUntil - clock.monotonic()) },
+        'heartbeat failed',
+      )
     }
   }
 

@@ -47,20 +47,34 @@ export class Requests {
   async control(executionId: string, request: ControlRequest): Promise<ControlAnswer> {
     const { idempotencyKey, action, ...payload } = request
     const view = await this.#find(executionId)
-    const posted = await this.#post(executionId, action, null, withoutAbsent(payload), { key: idempotencyKey, route: `control ${executionId}` })
+    const posted = await this.#post(executionId, action, null, withoutAbsent(payload), {
+      key: idempotencyKey,
+      route: `control ${executionId}`,
+    })
     if (posted.replayed) return { execution: await this.#find(executionId), effective: true, replayed: true }
     const { requestId } = posted
-    const answer = await this.#parts.feed.waitFor(executionId, view.lastSeq, (event) => answers(event, requestId), ANSWER_WITHIN_MS)
+    const answer = await this.#parts.feed.waitFor(
+      executionId,
+      view.lastSeq,
+      (event) => answers(event, requestId),
+      ANSWER_WITHIN_MS,
+    )
     const execution = await this.#find(executionId)
     if (answer?.type === 'control.refused') throw refusalError(answer.data as unknown as Refusal, execution.status)
     return { execution, effective: answer !== null, replayed: false }
   }
 
   /** Leaves a signal in the execution's inbox, durably. EXECUTION_NOT_FOUND, SIGNALS_FULL, PAYLOAD_TOO_LARGE. */
-  async signal(executionId: string, name: string, payload: Json, idempotencyKey: string | undefined): Promise<{ replayed: boolean }> {
+  async signal(
+    executionId: string,
+    name: string,
+    payload: Json,
+    idempotencyKey: string | undefined,
+  ): Promise<{ replayed: boolean }> {
     const { store, history, settings } = this.#parts
     const bytes = Buffer.byteLength(JSON.stringify(payload))
-    if (bytes > settings.maxPayloadBytes) throw new CairnError('PAYLOAD_TOO_LARGE', ['signal', bytes, settings.maxPayloadBytes])
+    if (bytes > settings.maxPayloadBytes)
+      throw new CairnError('PAYLOAD_TOO_LARGE', ['signal', bytes, settings.maxPayloadBytes])
     const waiting = (await history.untakenSignals(executionId)) + (await store.countSignals(executionId))
     if (waiting >= MOST_SIGNALS) throw new CairnError('SIGNALS_FULL', [executionId, waiting])
     return this.#post(executionId, 'signal', name, payload, { key: idempotencyKey, route: `signal ${executionId}` })

@@ -4,25 +4,34 @@ import type { EventMessage, StartedHint } from './stream-message.ts'
 /** Bounds of what one execution's watchers together may leave behind. One message is held whatever its size. */
 const MAX_MESSAGES = 2_000
 const MAX_BYTES = 4 * 1024 * 1024
+/** Bound of all rings of a feed together. */
+const MAX_TOTAL_BYTES = 64 * 1024 * 1024
 /** Hints between two events; more of them are dropped. */
 const MAX_HINTS = 256
 
 const none: readonly StartedHint[] = []
 
+/** What all rings that share it hold, in bytes. */
+export interface RingBudget {
+  used: number
+}
+
 /** Consecutive events, held once for all subscribers of an execution until the last has taken them or the bounds are met. */
 export class Ring {
   /** seq of the oldest message held; of the next to come when none is. */
-  first: number
+  first = 0
   readonly #held = new Map<number, { readonly message: EventMessage; readonly bytes: number }>()
   readonly #hints = new Map<number, StartedHint[]>()
+  readonly #budget: RingBudget
   #bytes = 0
 
-  constructor(first: number) {
-    this.first = first
+  constructor(budget: RingBudget) {
+    this.#budget = budget
   }
 
   get isFull(): boolean {
-    return this.#held.size >= MAX_MESSAGES || this.#bytes >= MAX_BYTES
+    if (this.#held.size === 0) return false
+    return this.#held.size >= MAX_MESSAGES || this.#bytes >= MAX_BYTES || this.#budget.used >= MAX_TOTAL_BYTES
   }
 
   /** The message with a seq that is held. */
@@ -33,7 +42,7 @@ export class Ring {
   push(message: EventMessage): void {
     const bytes = eventBytes(message.event)
     this.#held.set(message.seq, { message, bytes })
-    this.#bytes += bytes
+    this.#count(bytes)
   }
 
   /** Keeps a hint for those who wait for the event `seq`, which comes next. */
@@ -51,7 +60,7 @@ export class Ring {
   /** Lets go of all below `seq`. */
   dropBelow(seq: number): void {
     for (; this.first < seq && this.#held.size > 0; this.first++) {
-      this.#bytes -= this.#held.get(this.first)!.bytes
+      this.#count(-this.#held.get(this.first)!.bytes)
       this.#held.delete(this.first)
       this.#hints.delete(this.first)
     }
@@ -59,15 +68,19 @@ export class Ring {
 
   /** Makes room for some time, so that a full ring is not cut at every push. */
   dropOldest(): void {
-    do this.dropBelow(this.first + Math.ceil(this.#held.size / 4))
-    while (this.isFull)
+    while (this.isFull) this.dropBelow(this.first + Math.ceil(this.#held.size / 4))
   }
 
   /** Lets go of all and goes on at `seq`. */
   restart(seq: number): void {
     this.#held.clear()
     this.#hints.clear()
-    this.#bytes = 0
+    this.#count(-this.#bytes)
     this.first = seq
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes
+    this.#budget.used += bytes
   }
 }

@@ -78,7 +78,11 @@ export class Starts {
   async #schedule(life: NodeLife, row: ExecutionRow): Promise<void> {
     const append = this.#scheduled(row)
     await new Promise<void>((resolve, reject) => {
-      life.journal.append(append, { committed: () => resolve(), rejected: (_, error) => reject(error), abandoned: reject })
+      life.journal.append(append, {
+        committed: () => resolve(),
+        rejected: (_, error) => reject(error),
+        abandoned: reject,
+      })
     })
     life.ownership.claimSoon()
   }
@@ -104,7 +108,10 @@ export class Starts {
     const { namespace, createdAt: at } = row
     const requestHash = fingerprint(body)
     const append = this.#scheduled(row)
-    const { resourceId, replayed } = await store.startKeyed({ namespace, route: 'POST executions', key, requestHash, at }, append)
+    const { resourceId, replayed } = await store.startKeyed(
+      { namespace, route: 'POST executions', key, requestHash, at },
+      append,
+    )
     if (!replayed) {
       this.#life().ownership.claimSoon()
       return { execution: append.insert, replayed }

@@ -1,5 +1,4 @@
 import { CairnError } from '../errors.ts'
-import type { JournalEvent } from './core/event.ts'
 import { PageSize } from './event-pages.ts'
 import {
   type EventMessage,
@@ -26,8 +25,8 @@ type Mode = 'opening' | 'replaying' | 'live' | 'closed'
  *   opening ──snapshot──▶ replaying (pages from the store) ──caught up with the tail──▶ live (messages from its ring)
  *      └── without one ──────▲            any ──close──▶ closed
  *
- * `ready()` is asked before each message; while it is false nothing is read and nothing held for this subscriber, save the
- * rest of one page. A live one that comes back too late for the ring is told what it missed by one `lagged`.
+ * `ready()` is asked before each message; while it is false nothing is read and nothing held for this subscriber alone. A live
+ * one that comes back too late for the ring is told what it missed by one `lagged`.
  */
 export class Subscriber {
   readonly tail: Tail
@@ -43,8 +42,6 @@ export class Subscriber {
   #hinted = 0
   /** The ring keeps what follows a page that is being read. */
   #hold = Number.POSITIVE_INFINITY
-  /** The rest of a page, newest first. */
-  #page: JournalEvent[] = []
   readonly #size = new PageSize()
   #busy = false
 
@@ -77,22 +74,22 @@ export class Subscriber {
 
   /** Goes on in whatever it was doing: after it was made, after `ready()` was false, after a read failed. */
   resume(): void {
-    if (this.#mode === 'live') this.deliver()
-    else if (!this.#busy && this.#mode !== 'closed') void this.#work()
+    if (this.#mode === 'live') {
+      this.deliver()
+      this.#context.schedule(this.tail)
+    } else if (!this.#busy && this.#mode !== 'closed') void this.#work()
   }
 
   /** The tail lost its place: a new snapshot tells where the journal is now. */
   reopen(): void {
     if (this.#mode === 'closed') return
     this.#mode = 'opening'
-    this.#page = []
     this.resume()
   }
 
   close(last?: StreamMessage): void {
     if (this.#mode === 'closed') return
     this.#mode = 'closed'
-    this.#page = []
     if (last !== undefined) this.#send(last)
   }
 
@@ -111,6 +108,7 @@ export class Subscriber {
       this.#busy = false
     }
     this.deliver()
+    this.#context.schedule(this.tail)
   }
 
   async #open(): Promise<void> {
@@ -125,8 +123,6 @@ export class Subscriber {
   }
 
   async #replay(): Promise<void> {
-    while (this.#page.length > 0 && this.#ready()) this.#sendEvent(messageOf(this.#page.pop()!))
-    if (this.#page.length > 0 || this.#mode !== 'replaying') return
     if (this.tail.covers(this.#next!)) {
       this.#mode = 'live'
       return
@@ -135,9 +131,17 @@ export class Subscriber {
     if (next !== null) this.#hold = next
     const limit = this.#size.limit
     const page = await this.#context.read(this.tail.executionId, this.#next! - 1, limit)
-    if (this.#mode !== 'replaying') return
     this.#size.note(page)
-    this.#page = page.toReversed()
+    for (const [taken, event] of page.entries()) {
+      if (this.#mode !== 'replaying') return
+      if (!this.#ready()) {
+        // The rest is read again: held for each slow subscriber, pages would add up. From now on, what it can take.
+        this.#size.limit = Math.max(1, taken)
+        return
+      }
+      this.#sendEvent(messageOf(event))
+    }
+    if (this.#mode !== 'replaying') return
     // All below `next` is committed: what a page that is not full does not hold of it was compacted away.
     if (page.length === 0 && next !== null && next > this.#next!) this.#skipTo(next, this.tail.at)
   }

@@ -1,11 +1,12 @@
 import type { JournalEvent } from './core/event.ts'
 import { PageSize } from './event-pages.ts'
-import { Ring } from './ring.ts'
+import { Ring, type RingBudget } from './ring.ts'
 import { messageOf, type StartedHint } from './stream-message.ts'
 import type { Subscriber } from './subscriber.ts'
 
 /** What tails and subscribers ask of the feed that they belong to. */
 export interface TailContext {
+  readonly budget: RingBudget
   /** A page of committed events after a seq. */
   readonly read: (executionId: string, after: number, limit: number) => Promise<readonly JournalEvent[]>
   /** There is something to deliver: soon, in the feed's own turn. */
@@ -26,7 +27,7 @@ export class Tail {
   readonly subscribers = new Set<Subscriber>()
   /** seq of the event that comes next; null before the first subscriber has found out. */
   next: number | null = null
-  readonly ring = new Ring(0)
+  readonly ring: Ring
   /** Polls left in which it is read even though it is owned here: a commit may have overtaken the subscription. */
   youth = 4
   /** Time of the newest event seen. */
@@ -36,11 +37,14 @@ export class Tail {
   /** Offered while filling: consecutive events that join on as soon as the gap is closed. */
   #ahead: JournalEvent[] = []
   #filling = false
+  /** Where a delivery goes on that had to stop for others. */
+  #round: Iterator<Subscriber> | null = null
   readonly #context: TailContext
 
   constructor(executionId: string, context: TailContext) {
     this.executionId = executionId
     this.#context = context
+    this.ring = new Ring(context.budget)
   }
 
   /** Says where the tail begins: `next` must not be beyond the first event that is not committed yet. */
@@ -52,9 +56,10 @@ export class Tail {
     if (this.#heard >= this.next) this.fill()
   }
 
-  /** Loses its place, and is placed anew by the snapshots of its subscribers. */
+  /** Loses its place and what it held; the snapshots of its subscribers, if it has any, place it anew. */
   displace(): void {
     this.next = null
+    this.ring.restart(0)
     this.#heard = 0
     this.#ahead = []
     this.youth = 4
@@ -138,20 +143,27 @@ export class Tail {
 
   /** Whoever keeps up takes what there is before the oldest is let go, so only slow subscribers lose anything. */
   #makeRoom(): void {
+    this.#round = null
     this.deliver()
-    if (this.ring.isFull) this.ring.dropOldest()
+    this.ring.dropOldest()
   }
 
-  /** Gives every subscriber what it will take, within `deadline` (ms of the monotonic clock); false when that was not enough time. */
+  /**
+   * Gives every subscriber what it will take. False when `deadline` (of the monotonic clock, ms) came first, or did before: it
+   * goes on with the others then, and those who were served first may have got behind meanwhile.
+   */
   deliver(deadline = Number.POSITIVE_INFINITY): boolean {
-    let needed = this.next ?? 0
-    for (const subscriber of this.subscribers) {
-      subscriber.deliver()
-      if (subscriber.needs < needed) needed = subscriber.needs
+    const isWhole = this.#round === null
+    this.#round ??= this.subscribers.values()
+    for (let next = this.#round.next(); next.done !== true; next = this.#round.next()) {
+      next.value.deliver()
       if (performance.now() > deadline) return false
     }
+    this.#round = null
+    let needed = this.next ?? 0
+    for (const subscriber of this.subscribers) if (subscriber.needs < needed) needed = subscriber.needs
     this.ring.dropBelow(needed)
-    return true
+    return isWhole
   }
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyError, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { CairnError } from '../errors.ts'
+import { isUnavailable } from '../repository/classify.ts'
 import { type Problem, titleOf } from '../routes/problem.ts'
 
 /** Faults beyond these are left out: a body of a megabyte can hold a hundred thousand. */
@@ -22,7 +23,8 @@ export function answerWith(error: Error, request: FastifyRequest, reply: Fastify
   const expected = expectedError(error, request)
   const problem = problemOf(expected ?? new CairnError('INTERNAL', [errorId]), errorId, request)
   const { code, status } = problem
-  if (status >= 500) request.log.error({ err: error, errorId, code }, 'request failed')
+  if (status === 503) request.log.warn({ err: error, errorId, code }, 'request put off')
+  else if (status >= 500) request.log.error({ err: error, errorId, code }, 'request failed')
   else request.log.debug({ errorId, code, detail: problem.detail }, 'request refused')
   if (status === 503 || status === 429) reply.header('retry-after', '1')
   return reply.code(status).type('application/problem+json').send(problem)
@@ -61,16 +63,7 @@ function expectedError(
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return new CairnError('ROUTE_NOT_FOUND', [request.method, pathOf(request)])
   }
-  return isDatabaseAway(error) ? new CairnError('DATABASE_UNAVAILABLE', [], { cause: error }) : undefined
+  return isUnavailable(error) ? new CairnError('DATABASE_UNAVAILABLE', [], { cause: error }) : undefined
 }
 
 const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0]!
-
-/** No connection (08…), too many of them (53…), a server that shuts down or starts (57P…), a socket that broke. */
-function isDatabaseAway({ code, message }: { code?: unknown; message: string }): boolean {
-  if (typeof code === 'string')
-    return /^(08...|53...|57P..)$|^E(CONN[A-Z]+|PIPE|TIMEDOUT|NOENT|HOSTUNREACH|NOTFOUND)$/.test(code)
-  return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
-    message,
-  )
-}

@@ -9,11 +9,18 @@ declare module 'fastify' {
   }
 }
 
+/** What is not answered by then is cut off: more than the 5 s that a control request waits for its effect. */
+const CUT_OFF_MS = 6_000
+
 /** While the server closes, new requests on connections that are still open get 503 and the connection ends. */
 const stoppingServer: FastifyPluginAsync = async (app) => {
   const stopping = new AbortController()
   app.decorate('stopping', stopping.signal)
-  app.addHook('preClose', async () => stopping.abort())
+  app.addHook('preClose', async () => {
+    stopping.abort()
+    const cutOff = setTimeout(() => app.server.closeAllConnections(), CUT_OFF_MS)
+    app.server.once('close', () => clearTimeout(cutOff))
+  })
 
   app.addHook('onRequest', async (request, reply) => {
     if (!stopping.signal.aborted) return

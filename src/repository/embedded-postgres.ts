@@ -1,17 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { join, leave, sessionName } from './folder-users.ts'
 import { type Unprivileged, unprivileged } from './unprivileged.ts'
 
 /**
  * A real PostgreSQL of our own on a data folder: initialised once, started when nobody runs it, adopted when somebody does
- * (another process, or a server that outlived a killed one). Reached by a unix socket only.
- *
- * Every user of the folder holds a shared advisory lock on a session of its own, which the kernel closes however the process
- * ends. Taking it exclusively first proves that no other user is alive; the last one to leave stops the server.
+ * (another process, or a server that outlived a killed one), stopped by the last process that leaves it. Reached by a unix
+ * socket only.
  */
 export interface EmbeddedPostgres {
   /** The database `cairn` on it. */
@@ -33,9 +32,7 @@ const settings = {
   jit: 'off',
 }
 
-/** 'cairn' in ASCII; any constant does. */
-const lockKey = 426_970_444_398
-const startTimeoutMs = 60_000
+const patienceMs = 60_000
 
 /**
  * Starts or adopts the PostgreSQL on `dataDir` (made when it does not exist; the cluster is its subfolder `postgres`).
@@ -47,23 +44,26 @@ export async function startEmbedded({ dataDir }: { dataDir: string }): Promise<E
   const folder = realpathSync(dataDir)
   const cluster = path.join(folder, 'postgres')
   const runner = unprivileged(existsSync(cluster) ? cluster : folder, [path.dirname(programs.initdb), folder])
-  const socketDir = prepareSocketDir(folder, runner.user)
   if (!existsSync(cluster)) await initialise(programs.initdb, cluster, runner)
 
   const start = () => {
+    const socketDir = prepareSocketDir(cluster, runner.user)
     const options = Object.entries({ ...settings, unix_socket_directories: socketDir })
     const flags = options.map(([name, value]) => `-c ${name}='${value}'`).join(' ')
     return runner.run(programs.pg_ctl, ['start', '-w', '-D', cluster, '-l', path.join(cluster, 'postgres.log'), '-o', flags])
   }
   const session = await connect(cluster, start)
-  const exclusive = await takeLock(session)
+  const exclusive = await join(session)
   await createDatabase(session, 'cairn')
 
   let stopped: Promise<void> | undefined
   const stop = async () => {
-    // The server may have been restarted or stopped under us: then there is no session and nothing to let go of.
-    const isLast = await leave(session).catch(() => false)
-    if (isLast) await runner.run(programs.pg_ctl, ['stop', '-w', '-m', 'fast', '-D', cluster])
+    // A server that was restarted under us has ended the session: another one tells as well whether anybody is left.
+    const isLast = await leave(session).catch(async () => {
+      const again = await openSession(cluster)
+      return !(again instanceof Error) && leave(again).finally(() => again.end())
+    })
+    if (isLast) await shutDown(cluster)
     await session.end().catch(() => {})
   }
   return {
@@ -100,9 +100,13 @@ async function initialise(initdb: string, cluster: string, { run, user }: Unpriv
   }
 }
 
-/** A socket's path is limited to about 100 bytes, so it stands in the temp folder under a hash of the data folder's path. */
-function prepareSocketDir(folder: string, user: Unprivileged['user']): string {
-  const name = `cairn-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`
+/**
+ * A socket's path is limited to about 100 bytes, so it stands in the temp folder under a hash of the cluster's path, and of
+ * its inode: a server whose folder was removed lives on for a minute and must not be in the way of the next one.
+ */
+function prepareSocketDir(cluster: string, user: Unprivileged['user']): string {
+  const identity = `${cluster}:${statSync(cluster).ino}`
+  const name = `cairn-${createHash('sha256').update(identity).digest('hex').slice(0, 16)}`
   const socketDir = path.join(realpathSync(tmpdir()), name)
   mkdirSync(socketDir, { recursive: true, mode: 0o700 })
   const found = lstatSync(socketDir)
@@ -122,24 +126,31 @@ function serverUrl(cluster: string, database: string): string {
   return `postgres:///${database}?host=${encodeURIComponent(socketDir)}&port=${port}&user=postgres`
 }
 
-/** Connects, starting the server when nobody answers. Two processes may do this at once: the loser finds the winner's. */
+/**
+ * Connects, starting the server when nobody answers. Other processes may start or stop it at this moment, so a start that
+ * fails is tried again: thrice when no server is there, until the time is up when one is.
+ */
 async function connect(cluster: string, start: () => Promise<unknown>): Promise<pg.Client> {
-  const deadline = performance.now() + startTimeoutMs
-  for (;;) {
-    const attempt = await openSession(cluster)
-    if (!(attempt instanceof Error)) return attempt
+  const deadline = performance.now() + patienceMs
+  for (let failures = 0; ; await delay(50)) {
+    const session = await openSession(cluster)
+    if (!(session instanceof Error)) return session
     // 57P03: it is starting, recovering or stopping.
-    const answered = (attempt as { code?: string }).code === '57P03'
-    const failure = answered ? attempt : await start().then(() => null, (error: Error) => error)
+    const isThere = (session as { code?: string }).code === '57P03'
+    const failure = isThere ? session : await start().then(() => null, (error: Error) => error)
     if (failure === null) continue
-    if (performance.now() > deadline || (!answered && !existsSync(path.join(cluster, 'postmaster.pid')))) throw failure
-    await delay(50)
+    if (!existsSync(path.join(cluster, 'postmaster.pid'))) failures += 1
+    if (failures === 3 || performance.now() > deadline) throw failure
   }
 }
 
 async function openSession(cluster: string): Promise<pg.Client | Error> {
   try {
-    const client = new pg.Client({ connectionString: serverUrl(cluster, 'postgres'), application_name: 'cairn lock' })
+    const client = new pg.Client({
+      connectionString: serverUrl(cluster, 'postgres'),
+      application_name: sessionName,
+      connectionTimeoutMillis: 5_000,
+    })
     client.on('error', () => {})
     await client.connect()
     return client
@@ -148,26 +159,25 @@ async function openSession(cluster: string): Promise<pg.Client | Error> {
   }
 }
 
-async function takeLock(session: pg.Client): Promise<boolean> {
-  // A killed predecessor's session takes a moment to end: ask thrice before settling for company.
-  let exclusive = await isGranted(session, 'pg_try_advisory_lock')
-  for (let again = 0; !exclusive && again < 2; again += 1) {
-    await delay(50)
-    exclusive = await isGranted(session, 'pg_try_advisory_lock')
+/**
+ * A fast shutdown, checkpoint included; resolves when the server is gone. Not by `pg_ctl stop -w`: when somebody starts the
+ * server again at this moment, it waits for the end of that one.
+ */
+async function shutDown(cluster: string): Promise<void> {
+  const pid = postmasterPid(cluster)
+  if (pid === null) return
+  process.kill(pid, 'SIGINT')
+  const deadline = performance.now() + patienceMs
+  // The file goes last. The process itself may stay as a zombie where nobody reaps it.
+  while (postmasterPid(cluster) === pid && performance.now() < deadline) await delay(10)
+}
+
+function postmasterPid(cluster: string): number | null {
+  try {
+    return Number.parseInt(readFileSync(path.join(cluster, 'postmaster.pid'), 'utf8'), 10) || null
+  } catch {
+    return null
   }
-  await session.query('SELECT pg_advisory_lock_shared($1)', [lockKey])
-  if (exclusive) await session.query('SELECT pg_advisory_unlock($1)', [lockKey])
-  return exclusive
-}
-
-async function leave(session: pg.Client): Promise<boolean> {
-  await session.query('SELECT pg_advisory_unlock_shared($1)', [lockKey])
-  return isGranted(session, 'pg_try_advisory_lock')
-}
-
-async function isGranted(session: pg.Client, lock: 'pg_try_advisory_lock'): Promise<boolean> {
-  const { rows } = await session.query(`SELECT ${lock}($1) AS granted`, [lockKey])
-  return rows[0].granted
 }
 
 async function createDatabase(session: pg.Client, name: string): Promise<void> {

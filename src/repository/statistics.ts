@@ -1,7 +1,7 @@
 import type { ExecutionStatus } from '../engine/core/state.ts'
 import type { Database } from './connection.ts'
 import { mean, quantile } from './histogram.ts'
-import { type Counts, emptyCounts, mergeCounts } from './tally.ts'
+import { type Counts, emptyCounts, mergeCounts, type StepTotals } from './tally.ts'
 
 export type { StatisticsDelta, StepCount } from './tally.ts'
 
@@ -19,6 +19,7 @@ export interface Statistics {
   readonly p50Ms: number | null
   readonly p95Ms: number | null
   readonly p99Ms: number | null
+  /** By id. */
   readonly steps: readonly StepStatistics[]
 }
 
@@ -100,14 +101,20 @@ export async function readStatistics(database: Database, workflowId?: string): P
     p50Ms: quantile(durations, 0.5),
     p95Ms: quantile(durations, 0.95),
     p99Ms: quantile(durations, 0.99),
-    steps: Object.entries(steps).map(([id, step]) => ({
-      id,
-      executions: step.executions,
-      failures: step.failures,
-      retries: step.retries,
-      averageMs: mean(step.durations),
-      p95Ms: quantile(step.durations, 0.95),
-    })),
+    steps: Object.keys(steps)
+      .toSorted()
+      .map((id) => stepStatistics(id, steps[id]!)),
+  }
+}
+
+function stepStatistics(id: string, step: StepTotals): StepStatistics {
+  return {
+    id,
+    executions: step.executions,
+    failures: step.failures,
+    retries: step.retries,
+    averageMs: mean(step.durations),
+    p95Ms: quantile(step.durations, 0.95),
   }
 }
 

@@ -3,8 +3,9 @@ import { executionStatuses } from '../engine/core/state.ts'
 import type { WorkflowEngine } from '../engine/engine.ts'
 import { CairnError } from '../errors.ts'
 import type { ExecutionSummary, ExecutionView } from '../repository/executions.ts'
+import { rfc3339 } from '../stream/resource.ts'
 import { ExecutionErrorSchema } from '../stream/schema.ts'
-import { nullable, oneOf, ref, rfc3339, rfc3339OrNull, Timestamp, Uuid } from './scalar.ts'
+import { nullable, oneOf, ref, rfc3339OrNull, Timestamp, Uuid } from './scalar.ts'
 
 export const Execution = Type.Object(
   {
@@ -43,7 +44,34 @@ export const Execution = Type.Object(
     completedAt: nullable(Timestamp),
     updatedAt: Timestamp,
   },
-  { $id: 'Execution', description: 'One run of one version of a workflow' },
+  {
+    $id: 'Execution',
+    description: 'One run of one version of a workflow',
+    examples: [
+      {
+        id: '0199f3a8-7c1e-7d3a-9b52-0c8e4f6a1d27',
+        workflowId: '0199f3a7-11aa-7cc0-8f04-5b1f0f6a9e10',
+        workflowVersion: 1,
+        status: 'running',
+        requested: null,
+        triggeredBy: 'user-123',
+        correlationId: 'order-4711',
+        tags: ['nightly'],
+        priority: 0,
+        input: { orderId: 4711 },
+        output: null,
+        error: null,
+        percentage: 66,
+        currentStep: { id: 'validate-data', path: 'validate-data' },
+        parentExecutionId: null,
+        lastSeq: 4,
+        createdAt: '2026-11-22T21:48:05.125Z',
+        startedAt: '2026-11-22T21:48:05.125Z',
+        completedAt: null,
+        updatedAt: '2026-11-22T21:48:05.131Z',
+      },
+    ],
+  },
 )
 export type Execution = Static<typeof Execution>
 

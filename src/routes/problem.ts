@@ -33,10 +33,26 @@ export const Problem = Type.Object(
         description: 'The present status of the execution, when it forbids what was asked for',
       }),
     ),
+    firstSeq: Type.Optional(
+      Type.Integer({ description: 'The first event that is still kept, when earlier ones were asked for' }),
+    ),
   },
   {
     $id: 'Problem',
     description: 'RFC 9457 problem details: every answer from 400 on is one. Some codes add members of their own.',
+    examples: [
+      {
+        type: '/docs/errors#EXECUTION_STATUS_CONFLICT',
+        title: 'Execution status conflict',
+        status: 409,
+        detail: 'Execution 0199f3a8-7c1e-7d3a-9b52-0c8e4f6a1d27 is paused: pause is not possible',
+        instance: '/api/workflows/executions/0199f3a8-7c1e-7d3a-9b52-0c8e4f6a1d27',
+        code: 'EXECUTION_STATUS_CONFLICT',
+        errorId: '5d1c3c1e-1f0c-4f0a-9a52-6b8e1b7b9d11',
+        correlationId: 'order-4711',
+        executionStatus: 'paused',
+      },
+    ],
   },
 )
 export type Problem = Static<typeof Problem>

@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { CairnError } from '../errors.ts'
+import { rfc3339 } from '../stream/resource.ts'
 
 /**
  * The scalars of the API. Texts refuse U+0000: they end in text columns or are compared with them, and PostgreSQL cannot hold it there.
@@ -35,8 +36,6 @@ export const oneOf = <const T extends string>(
 export const ref = <S extends TSchema>(schema: S) =>
   Type.Unsafe<Static<S>>({ $ref: `${(schema as { $id?: string }).$id}#` })
 
-/** Times leave as RFC 3339 in UTC; inside they are milliseconds since 1970. */
-export const rfc3339 = (ms: number): string => new Date(ms).toISOString()
 export const rfc3339OrNull = (ms: number | null): string | null => (ms === null ? null : rfc3339(ms))
 
 /** A time that a caller sent, which its schema has checked, in milliseconds since 1970. Leap seconds have no such number. */

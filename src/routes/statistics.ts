@@ -45,6 +45,21 @@ export const Statistics = Type.Object(
     $id: 'Statistics',
     description:
       'Totals are by present status; durations, success rate and percentiles count every end. Percentiles come from a histogram and are a few per cent wide.',
+    examples: [
+      {
+        totalExecutions: 120,
+        completedExecutions: 110,
+        failedExecutions: 6,
+        cancelledExecutions: 1,
+        runningExecutions: 3,
+        successRate: 0.94,
+        averageExecutionTimeMs: 412.5,
+        p50Ms: 380,
+        p95Ms: 940,
+        p99Ms: 1310,
+        steps: [{ id: 'fetch-data', executions: 117, failures: 4, retries: 9, averageMs: 120.3, p95Ms: 260 }],
+      },
+    ],
   },
 )
 export const statisticsSchemas = [Statistics]

@@ -2,7 +2,8 @@ import { type Static, Type } from 'typebox'
 import { Definition } from '../definition/schema.ts'
 import type { WorkflowVersion as StoredVersion } from '../repository/workflow-versions.ts'
 import type { Workflow as StoredWorkflow } from '../repository/workflows.ts'
-import { nullable, oneOf, ref, rfc3339, Timestamp, Uuid } from './scalar.ts'
+import { rfc3339 } from '../stream/resource.ts'
+import { nullable, oneOf, ref, Timestamp, Uuid } from './scalar.ts'
 
 const VersionNumber = Type.Integer({ minimum: 1, description: 'Counted by the service from 1', examples: [3] })
 

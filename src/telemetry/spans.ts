@@ -97,7 +97,7 @@ export class Spans {
     return live
   }
 
-  #executionSpan({ executionId, workflowId, traceparent }: Ids, startTime?: number): Span {
+  #executionSpan({ executionId, workflowId, traceparent }: Ids, startTime?: Date): Span {
     const attributes = { 'cairn.execution.id': executionId, 'cairn.workflow.id': workflowId }
     return this.#ids.next(traceIdOf(executionId), spanIdOf(executionId), () =>
       this.#tracer.startSpan('execution', { kind: SpanKind.INTERNAL, attributes, startTime }, contextOf(traceparent)),
@@ -106,12 +106,12 @@ export class Spans {
 
   #endExecution(row: ExecutionRow, { insert, row: image }: Append, event: JournalEvent): void {
     const startedAt = insert?.startedAt ?? image?.startedAt ?? row.startedAt ?? row.createdAt
-    const span = this.#executionSpan({ ...row, executionId: row.id }, startedAt)
+    const span = this.#executionSpan({ ...row, executionId: row.id }, timeOf(startedAt))
     span.setAttributes({ 'cairn.workflow.version': row.workflowVersion, 'cairn.execution.end': event.type.slice(10) })
     if (row.correlationId !== null) span.setAttribute('cairn.correlation.id', row.correlationId)
     const { error } = event.data as { error?: ExecutionError }
     if (error !== undefined) fail(span, error)
-    span.end(event.at)
+    span.end(timeOf(event.at))
   }
 
   /** The step's span; made at its first attempt, and again on a node that goes on with it. */
@@ -132,21 +132,24 @@ export class Spans {
     live.steps.delete(path)
     const { error } = event.data as { error?: ExecutionError }
     if (error !== undefined) fail(span, error)
-    span.end(event.attempt === null ? event.at : undefined)
+    span.end(event.attempt === null ? timeOf(event.at) : undefined)
   }
 
   /** A step without attempts, such as a condition, begins and ends with its event. */
   #momentary(row: ExecutionRow, live: Live, { path, at }: JournalEvent): Span {
     const id = path?.slice(path.lastIndexOf('.') + 1) ?? ''
     const attributes = { 'cairn.execution.id': row.id, 'cairn.step.id': id, 'cairn.step.path': path ?? '' }
-    return this.#tracer.startSpan(`step ${id}`, { attributes, startTime: at }, live.context)
+    return this.#tracer.startSpan(`step ${id}`, { attributes, startTime: timeOf(at) }, live.context)
   }
 
   #dropSteps(live: Live, at: number, reason: string): void {
-    for (const span of live.steps.values()) span.setAttribute('cairn.step.end', reason).end(at)
+    for (const span of live.steps.values()) span.setAttribute('cairn.step.end', reason).end(timeOf(at))
     live.steps.clear()
   }
 }
+
+/** A number would be taken for the process's own clock when it is from before this process began. */
+const timeOf = (ms: number): Date => new Date(ms)
 
 function endWith(span: Span, outcome: AttemptOutcome | null): void {
   if (outcome === null) span.setAttribute('cairn.attempt.aborted', true)

@@ -40,7 +40,6 @@ function startTracing(): Tracing {
     require('@opentelemetry/instrumentation-pg') as typeof import('@opentelemetry/instrumentation-pg')
   const { UndiciInstrumentation } =
     require('@opentelemetry/instrumentation-undici') as typeof import('@opentelemetry/instrumentation-undici')
-  const { FastifyOtelInstrumentation } = require('@fastify/otel') as typeof import('@fastify/otel')
 
   const ids = new SpanIds()
   const sdk = new NodeSDK({
@@ -51,7 +50,6 @@ function startTracing(): Tracing {
         ignoreIncomingRequestHook: ({ url }) => /^\/(health\/|metrics)/.test(url ?? ''),
         disableOutgoingRequestInstrumentation: true,
       }),
-      new FastifyOtelInstrumentation({ registerOnInitialization: true }),
       // Only below a span: flushes and polls belong to no request.
       new PgInstrumentation({ requireParentSpan: true, enhancedDatabaseReporting: false }),
       // http_request sends the trace context of its own span; a second header would make both invalid.

@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: template literals are part of the language
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 import { ExpressionError } from '../../src/definition/expression.ts'
@@ -97,7 +98,7 @@ const faulty: readonly (readonly [template: string, message: RegExp])[] = [
   ['{{ a }', /has no }}/],
   ['{{ "a }}', /has no }}; a " in it is still open/],
   ["{{ it's }}", /a ' in it is still open/],
-  ['{{ { a: 1 }}', /a { in it is still open/],
+  ['{{ { a: 1 }}', /has no }}/],
   ['{{ }}', /is empty/],
   ['{{ a b }}', /before "b/],
   ['{{ a // b }} c\n }}', /no comments/],
@@ -128,7 +129,7 @@ t.test('secrets stand below secret fields only', async (t) => {
     { url: '{{ secrets.KEY }}' },
     { headersToo: '{{ secrets.KEY }}' },
     { body: { headers: '{{ secrets.KEY }}' } },
-  ]) {
+  ] as Json[]) {
     t.throws(() => compileTemplate(value, options), /Secrets may be used only/, JSON.stringify(value))
   }
 })
@@ -165,18 +166,19 @@ t.test('JSON of any shape without templates renders to itself', async (t) => {
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
       const json = JSON.parse(JSON.stringify(value)) as Json
-      if (!JSON.stringify(json).includes('{{')) t.same(render(json), json)
+      if (!JSON.stringify(json).includes('{{')) assert.deepEqual(render(json), json)
     }),
     { numRuns: 200 },
   )
+  t.pass('they do')
 })
 
 t.test('any text can be written literally', async (t) => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom('{', '}', 'a', ' ', '"') }), (text) => {
-      // Each {{ of the text is escaped; a text of braces alone overlaps, so it is cut by pairs from the left.
-      t.equal(render(text.replaceAll('{{', '\\{{')), text)
+      assert.equal(render(text.replaceAll('{{', '\\{{')), text)
     }),
     { numRuns: 300 },
   )
+  t.pass('it can')
 })

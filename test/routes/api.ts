@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { Type } from 'typebox'
 import { type AppOptions, buildApp } from '../../src/app.ts'
 import { defineAction } from '../../src/engine/actions/action.ts'
+import type { EventType } from '../../src/engine/core/event.ts'
 import { WorkflowEngine } from '../../src/engine/engine.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { Contract } from './contract.ts'
@@ -33,6 +34,8 @@ export interface Api {
   run(workflowId: string, input?: unknown): Promise<Answer['body']>
   /** The `gate` action of that name: it waits until it is opened. */
   gate(name: string): Gate
+  /** Waits until the execution's journal holds an event of that type. */
+  event(executionId: string, type: EventType): Promise<void>
 }
 
 export interface Gate {
@@ -44,7 +47,7 @@ export interface Gate {
 export async function startApi(t: Test, options: Partial<AppOptions> = {}): Promise<Api> {
   const { url: databaseUrl } = await createTestDatabase(t)
   const gates = new Map<string, Gate & { opened: Promise<void>; reach(): void }>()
-  const engine = new WorkflowEngine({ databaseUrl, actions: [gateAction((name) => gateOf(gates, name))] })
+  const engine = new WorkflowEngine({ databaseUrl, drainMs: 10, actions: [gateAction((name) => gateOf(gates, name))] })
   t.teardown(() => engine.stop())
   await engine.start()
   const app = buildApp({ engine, ...options })
@@ -65,7 +68,8 @@ export async function startApi(t: Test, options: Partial<AppOptions> = {}): Prom
     } as InjectOptions)
     const isJson = String(answer.headers['content-type']).includes('json')
     const result = { status: answer.statusCode, headers: answer.headers, body: isJson ? answer.json() : answer.body }
-    t.same(contract.faults(method, url.split('?')[0]!, result), [], `${method} ${url} answers as OpenAPI says`)
+    const faults = contract.faults(method, url.split('?')[0]!, result)
+    if (faults.length > 0) throw new Error(`${method} ${url} does not answer as OpenAPI says: ${faults.join('; ')}`)
     return result
   }
   return {
@@ -74,18 +78,22 @@ export async function startApi(t: Test, options: Partial<AppOptions> = {}): Prom
     databaseUrl,
     call,
     gate: (name) => gateOf(gates, name),
+    async event(executionId, type) {
+      const event = await engine.feed.waitFor(executionId, 0, (event) => event.type === type, 20_000)
+      if (event === null) throw new Error(`no ${type} within 20 s`)
+    },
     async workflow(steps, definition = {}) {
       const { status, body } = await call('POST', '/api/workflows', {
         body: { name: `workflow ${++made}`, steps, ...definition },
       })
-      t.equal(status, 201, JSON.stringify(body))
+      if (status !== 201) throw new Error(JSON.stringify(body))
       return body
     },
     async run(workflowId, input) {
       const { status, body } = await call('POST', '/api/workflows/executions?waitMs=20000', {
         body: { workflowId, input },
       })
-      t.equal(status, 201, JSON.stringify(body))
+      if (status !== 201) throw new Error(JSON.stringify(body))
       return body
     },
   }
@@ -99,8 +107,12 @@ export const echo = (id: string, value?: unknown) => ({
   config: { type: 'echo', ...(value !== undefined && { value }) },
 })
 
-/** A step that waits until its gate is opened. */
-export const gateStep = (id: string) => ({ id, name: id, type: 'action', config: { type: 'gate', name: id } })
+/** A step that waits until its gate is opened; its output is the gate's name. */
+export const gateStep = (id: string, gate = id) => ({ id, type: 'action', config: { type: 'gate', name: gate } })
+
+/** A gate's name that nobody else uses. */
+export const newGate = (): string => `gate ${++gatesMade}`
+let gatesMade = 0
 
 /** A step that fails for good. */
 export const failing = (id: string) => ({

@@ -1,8 +1,9 @@
 import t from 'tap'
 import { echo, failing, startApi, unknownId } from './api.ts'
 
+const api = await startApi(t)
+
 t.test('start answers 201 with the execution and its address', async (t) => {
-  const api = await startApi(t)
   const { id: workflowId } = await api.workflow([echo('a', 1), echo('b', 2)])
   const { status, headers, body } = await api.call('POST', '/api/workflows/executions', {
     body: { workflowId, input: { order: 7 }, triggeredBy: 'ada', tags: ['x', 'y'], priority: 5 },
@@ -23,7 +24,6 @@ t.test('start answers 201 with the execution and its address', async (t) => {
 })
 
 t.test('start with waitMs answers with the end, as soon as it is there', async (t) => {
-  const api = await startApi(t)
   const { id } = await api.workflow([echo('a', 1), echo('b', { sum: 3 })])
   const execution = await api.run(id, { order: 7 })
   t.match(execution, { status: 'completed', output: { sum: 3 }, percentage: 100, error: null, input: { order: 7 } })
@@ -31,7 +31,6 @@ t.test('start with waitMs answers with the end, as soon as it is there', async (
 })
 
 t.test('a failed execution says where it stopped and why', async (t) => {
-  const api = await startApi(t)
   const { id } = await api.workflow([echo('a'), failing('b'), echo('c')])
   const execution = await api.run(id)
   t.match(execution, {
@@ -43,7 +42,6 @@ t.test('a failed execution says where it stopped and why', async (t) => {
 })
 
 t.test('an execution stays on the version that it was started with', async (t) => {
-  const api = await startApi(t)
   const { id, name } = await api.workflow([echo('a', 'old')])
   await api.call('PUT', `/api/workflows/${id}`, { body: { name, steps: [echo('a', 'new')] } })
   t.match(await api.run(id), { workflowVersion: 2, output: 'new' })
@@ -54,7 +52,6 @@ t.test('an execution stays on the version that it was started with', async (t) =
 })
 
 t.test('start refuses', async (t) => {
-  const api = await startApi(t)
   const { id: workflowId } = await api.workflow([echo('a')], {
     inputSchema: { type: 'object', required: ['order'], properties: { order: { type: 'integer' } } },
   })
@@ -122,6 +119,30 @@ t.test('start refuses', async (t) => {
     )
     t.match(await api.call('POST', '/api/workflows/executions', { rawBody: '' }), { status: 422 })
   })
+  await t.test('an input that nests too deeply to be stored with 422', async (t) => {
+    const { id } = await api.workflow([echo('a')])
+    for (const depth of [500, 400_000]) {
+      const rawBody = `{"workflowId":"${id}","tags":["\\"[{"],"input":${'['.repeat(depth)}${']'.repeat(depth)}}`
+      t.match(await api.call('POST', '/api/workflows/executions', { rawBody }), {
+        status: 422,
+        body: { errors: [{ pointer: '', message: /500 levels/ }] },
+      })
+    }
+    t.match(
+      await start(
+        {
+          workflowId: id,
+          input: JSON.parse(`${'['.repeat(499)}"]]"${']'.repeat(499)}`),
+          startAt: '2100-01-01T00:00:00Z',
+        },
+        '',
+      ),
+      {
+        status: 201,
+      },
+    )
+    await api.call('DELETE', `/api/workflows/${id}`)
+  })
   await t.test('an input beyond 1 MiB with 413', async (t) => {
     const { id } = await api.workflow([echo('a')])
     t.match(await start({ workflowId: id, input: 'x'.repeat(1_048_600) }), {
@@ -133,11 +154,14 @@ t.test('start refuses', async (t) => {
       body: { code: 'BODY_TOO_LARGE' },
     })
   })
-  t.same((await api.call('GET', '/api/workflows/executions')).body.items, [], 'and nothing of it was started')
+  t.same(
+    (await api.call('GET', `/api/workflows/executions?workflowId=${workflowId}`)).body.items,
+    [],
+    'and nothing of it was started',
+  )
 })
 
 t.test('any JSON is an input and comes back as it was sent', async (t) => {
-  const api = await startApi(t)
   const { id } = await api.workflow([echo('a')])
   const inputs = [null, 0, false, '', 'a\0b', [], {}, { z: 1, a: { '': [null] } }, '\ud800', 1e300]
   for (const input of inputs) {
@@ -149,7 +173,6 @@ t.test('any JSON is an input and comes back as it was sent', async (t) => {
 })
 
 t.test('start under an Idempotency-Key happens once', async (t) => {
-  const api = await startApi(t)
   const { id: workflowId } = await api.workflow([echo('a', 1)])
   const headers = { 'idempotency-key': 'start-1' }
   const first = await api.call('POST', '/api/workflows/executions?waitMs=20000', {
@@ -166,11 +189,10 @@ t.test('start under an Idempotency-Key happens once', async (t) => {
     status: 409,
     body: { code: 'IDEMPOTENCY_KEY_REUSED' },
   })
-  t.equal((await api.call('GET', '/api/workflows/executions')).body.items.length, 1)
+  t.equal((await api.call('GET', `/api/workflows/executions?workflowId=${workflowId}`)).body.items.length, 1)
 })
 
 t.test('starts that race under one Idempotency-Key make one execution', async (t) => {
-  const api = await startApi(t)
   const { id: workflowId } = await api.workflow([echo('a', 1)])
   const start = () =>
     api.call('POST', '/api/workflows/executions', { body: { workflowId }, headers: { 'idempotency-key': 'race' } })
@@ -180,7 +202,6 @@ t.test('starts that race under one Idempotency-Key make one execution', async (t
 })
 
 t.test('startAt in the future leaves it pending', async (t) => {
-  const api = await startApi(t)
   const { id: workflowId } = await api.workflow([echo('a', 1)])
   const startAt = new Date(Date.now() + 3_600_000).toISOString()
   const { status, body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId, startAt } })
@@ -193,7 +214,6 @@ t.test('startAt in the future leaves it pending', async (t) => {
 })
 
 t.test('the correlation id of the header is stored and answered; one in the body goes before it', async (t) => {
-  const api = await startApi(t)
   const { id: workflowId } = await api.workflow([echo('a', 1)])
   const headers = { 'x-correlation-id': 'from-header' }
   const taken = await api.call('POST', '/api/workflows/executions', { body: { workflowId }, headers })
@@ -204,6 +224,20 @@ t.test('the correlation id of the header is stored and answered; one in the body
     headers,
   })
   t.equal(named.body.correlationId, 'from-body')
+})
+
+t.test('the trace context of the caller goes to the engine, unless it is not one', async (t) => {
+  const { id: workflowId } = await api.workflow([echo('a', 1)])
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const stored = async (header: string) => {
+    const { body } = await api.call('POST', '/api/workflows/executions', {
+      body: { workflowId },
+      headers: { traceparent: header },
+    })
+    return (await api.engine.store.findExecution(body.id))?.traceparent
+  }
+  t.equal(await stored(traceparent), traceparent)
+  t.equal(await stored('00-nonsense'), null)
 })
 
 t.test('the list is newest first, without payloads, filtered and paged', async (t) => {
@@ -248,7 +282,6 @@ t.test('the list is newest first, without payloads, filtered and paged', async (
 })
 
 t.test('the list refuses what it does not know', async (t) => {
-  const api = await startApi(t)
   const { status, body } = await api.call(
     'GET',
     '/api/workflows/executions?status=gone&limit=0&createdAfter=today&tag=%00&sort=id',
@@ -265,7 +298,6 @@ t.test('the list refuses what it does not know', async (t) => {
 })
 
 t.test('GET answers with input and output unless fields leaves them out', async (t) => {
-  const api = await startApi(t)
   const { id: workflowId } = await api.workflow([echo('a', 'out')])
   const { id } = await api.run(workflowId, 'in')
   const get = async (query: string) => (await api.call('GET', `/api/workflows/executions/${id}${query}`)).body
@@ -280,7 +312,6 @@ t.test('GET answers with input and output unless fields leaves them out', async 
 })
 
 t.test('GET with waitMs answers at the end, or when the time is up', async (t) => {
-  const api = await startApi(t)
   const { id: workflowId } = await api.workflow([{ id: 'g', type: 'action', config: { type: 'gate', name: 'late' } }])
   const { body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId } })
   const early = await api.call('GET', `/api/workflows/executions/${body.id}?waitMs=50`)
@@ -290,8 +321,16 @@ t.test('GET with waitMs answers at the end, or when the time is up', async (t) =
   t.match(await waiting, { status: 200, body: { status: 'completed' } })
 })
 
+t.test('ids are taken in either case', async (t) => {
+  const { id: workflowId } = await api.workflow([echo('a', 1)])
+  const { id } = await api.run(workflowId.toUpperCase())
+  t.match(await api.call('GET', `/api/workflows/executions/${id.toUpperCase()}`), {
+    status: 200,
+    body: { id, workflowId },
+  })
+})
+
 t.test('an unknown execution is 404 everywhere, and so is an id that is no UUID', async (t) => {
-  const api = await startApi(t)
   for (const id of [unknownId, 'nonsense', '%00']) {
     const url = `/api/workflows/executions/${id}`
     const missing = { status: 404, body: { code: 'EXECUTION_NOT_FOUND' } }

@@ -11,7 +11,7 @@ const applied = (from: unknown, to: unknown): unknown => {
   return errors.length > 0 ? errors : document.root
 }
 
-t.test('the patch turns any document into any other', async (t) => {
+t.test('the patch turns any document into any other', async (_t) => {
   const item = fc.oneof(
     fc.integer({ max: 3, min: 0 }),
     fc.record({ id: fc.integer({ max: 3, min: 0 }), config: fc.array(fc.boolean()) }, { noNullPrototype: true }),

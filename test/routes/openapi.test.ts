@@ -61,11 +61,14 @@ t.test('every POST and PATCH takes an Idempotency-Key', async (t) => {
 t.test('every error is named by a route that may answer with it', async (t) => {
   const named = new Set(body.match(/[A-Z]+(?:_[A-Z]+)+|INTERNAL/g))
   const unnamed = (Object.keys(errors) as ErrorCode[]).filter((code) => !named.has(code))
-  t.same(unnamed, [])
+  t.same(unnamed, ['SUBSCRIPTIONS_FULL'], 'which is said on a socket')
 })
 
 t.test('every reference leads somewhere', async (t) => {
-  for (const [, name] of body.matchAll(/"#\/components\/schemas\/([^"]+)"/g))
-    t.ok(document.components.schemas[name!], String(name))
+  const names = [...body.matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map(([, name]) => name!)
+  t.same(
+    names.filter((name) => !(name in document.components.schemas)),
+    [],
+  )
   t.notMatch(body, /"\$ref":"(?!#)/)
 })

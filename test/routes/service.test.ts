@@ -1,8 +1,9 @@
-import { once } from 'node:events'
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import t from 'tap'
+import { Metrics } from '../../src/telemetry/metrics.ts'
 import { echo, gateStep, startApi } from './api.ts'
+
+const api = await startApi(t)
 
 t.test('live is 200 while the process runs; ready only while the engine does', async (t) => {
   const api = await startApi(t)
@@ -22,21 +23,20 @@ t.test('an engine that has stopped takes nothing: 503', async (t) => {
   await api.engine.stop()
   const { status, headers, body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId } })
   t.equal(status, 503)
-  t.equal(body.code, 'ENGINE_STOPPING')
+  t.equal(body.code, 'DATABASE_UNAVAILABLE')
   t.ok(headers['retry-after'])
 })
 
-t.test('metrics come from the handler that the process has; without one there are none', async (t) => {
-  const api = await startApi(t)
+t.test('metrics are those that the process has; without any there are none', async (t) => {
   t.match(await api.call('GET', '/metrics'), { status: 404, body: { code: 'ROUTE_NOT_FOUND' } })
   const measured = await startApi(t, { metrics: new Metrics() })
   const answer = await measured.app.inject('/metrics')
-  t.equal(answer.body, 'cairn_up 1\n')
+  t.match(answer.body, /^# HELP cairn_/)
+  t.match(answer.headers['content-type'], /^text\/plain/)
   t.ok(answer.headers['x-request-id'])
 })
 
 t.test('every answer carries a request id: the sane one that came, or a new one', async (t) => {
-  const api = await startApi(t)
   const idOf = async (url: string, headers = {}) => (await api.call('GET', url, { headers })).headers['x-request-id']
   t.equal(await idOf('/health/live', { 'x-request-id': 'mine-1' }), 'mine-1')
   for (const bad of ['', 'a b', 'x'.repeat(200), 'ä'])
@@ -47,7 +47,6 @@ t.test('every answer carries a request id: the sane one that came, or a new one'
 })
 
 t.test('a correlation id is answered, also in problems; one that is too long is refused', async (t) => {
-  const api = await startApi(t)
   const { headers, body } = await api.call('GET', '/api/workflows/x', { headers: { 'x-correlation-id': 'order 7' } })
   t.equal(headers['x-correlation-id'], 'order 7')
   t.equal(body.correlationId, 'order 7')
@@ -58,7 +57,6 @@ t.test('a correlation id is answered, also in problems; one that is too long is 
 })
 
 t.test('an unknown route is 404, whatever the method', async (t) => {
-  const api = await startApi(t)
   for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
     t.match(
       await api.call(method, '/nowhere'),
@@ -86,7 +84,6 @@ t.test('a problem says nothing of what went wrong inside, but its id, which the 
 })
 
 t.test('/docs shows the routes and /docs/errors every error', async (t) => {
-  const api = await startApi(t)
   const page = await api.app.inject('/docs')
   t.equal(page.statusCode, 200)
   t.match(page.headers['content-type'], /text\/html/)
@@ -97,26 +94,37 @@ t.test('/docs shows the routes and /docs/errors every error', async (t) => {
 })
 
 t.test('a server that closes refuses new requests, answers those that wait, and is gone at once', async (t) => {
+  t.setTimeout(30_000)
   const api = await startApi(t)
   const { id: workflowId } = await api.workflow([gateStep('never')])
   await api.app.listen({ port: 0 })
   const { port } = api.app.server.address() as AddressInfo
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
-  t.teardown(() => agent.destroy())
-  const get = async (path: string) => {
-    const [response] = await once(http.get({ port, path, agent }), 'response')
-    const chunks = await response.setEncoding('utf8').toArray()
-    return { status: response.statusCode, headers: response.headers, body: JSON.parse(chunks.join('')) }
-  }
   const { body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId } })
   await api.gate('never').reached
-  const waiting = fetch(`http://127.0.0.1:${port}/api/workflows/executions/${body.id}?waitMs=60000`)
-  await get('/health/live')
-  const refusing = Promise.withResolvers<Awaited<ReturnType<typeof get>>>()
-  // preClose: the server has begun to close, its connections are still open.
-  api.app.stopping.addEventListener('abort', () => refusing.resolve(get('/api/workflows')))
-  const closed = api.app.close()
-  t.match(await refusing.promise, { status: 503, headers: { connection: 'close' }, body: { code: 'ENGINE_STOPPING' } })
-  t.match(await (await waiting).json(), { status: 'running' })
-  await closed
+  const waiting = await beginRequest(port, `/api/workflows/executions/${body.id}?waitMs=60000`)
+  waiting.finish()
+  // Requests that have begun: the server may not cut their connections off.
+  const late = await beginRequest(port, '/api/workflows')
+  const health = await beginRequest(port, '/health/ready')
+  const stuck = await beginRequest(port, '/health/live')
+  t.equal((await fetch(`http://127.0.0.1:${port}/health/live`)).status, 200)
+  api.app.stopping.addEventListener('abort', () => {
+    late.finish()
+    health.finish()
+  })
+  await api.app.close()
+  t.match(await waiting.answer, /^HTTP\/1.1 200 .*"status":"running"/s)
+  t.match(await late.answer, /^HTTP\/1.1 503 .*connection: close.*ENGINE_STOPPING/is)
+  t.match(await health.answer, /^HTTP\/1.1 503 .*the server is stopping/s)
+  t.equal(await stuck.answer, '', 'a request that never comes to its end is cut off')
 })
+
+/** A request of which all but the last line has been sent. */
+async function beginRequest(port: number, path: string): Promise<{ finish(): void; answer: Promise<string> }> {
+  const socket = connect(port, '127.0.0.1')
+  const answer = socket.setEncoding('utf8').toArray()
+  const sent = Promise.withResolvers<unknown>()
+  socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n`, sent.resolve)
+  await sent.promise
+  return { finish: () => void socket.write('\r\n'), answer: answer.then((chunks) => chunks.join('')) }
+}

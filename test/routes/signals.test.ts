@@ -1,8 +1,10 @@
 import t from 'tap'
-import { type Api, echo, startApi } from './api.ts'
+import { echo, startApi } from './api.ts'
+
+const api = await startApi(t)
 
 /** An execution that has not begun: its signals wait. */
-async function pending(api: Api): Promise<string> {
+async function pending(): Promise<string> {
   const { id: workflowId } = await api.workflow([echo('a')])
   const startAt = new Date(Date.now() + 3_600_000).toISOString()
   const { body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId, startAt } })
@@ -10,8 +12,7 @@ async function pending(api: Api): Promise<string> {
 }
 
 t.test('a signal is taken with 202, whatever its payload', async (t) => {
-  const api = await startApi(t)
-  const url = await pending(api)
+  const url = await pending()
   for (const body of [{ by: 'ada' }, null, 5, 'text', [], 'a\0b']) {
     t.match(
       await api.call('POST', `${url}/signals/approved`, { body }),
@@ -27,15 +28,13 @@ t.test('a signal is taken with 202, whatever its payload', async (t) => {
 })
 
 t.test('a finished execution records a signal without effect', async (t) => {
-  const api = await startApi(t)
   const { id: workflowId } = await api.workflow([echo('a')])
   const { id } = await api.run(workflowId)
   t.match(await api.call('POST', `/api/workflows/executions/${id}/signals/late`, { body: 1 }), { status: 202 })
 })
 
 t.test('a signal under an Idempotency-Key is sent once', async (t) => {
-  const api = await startApi(t)
-  const url = await pending(api)
+  const url = await pending()
   const headers = { 'idempotency-key': 'signal-1' }
   t.match(await api.call('POST', `${url}/signals/go`, { body: 1, headers }), { status: 202 })
   const again = await api.call('POST', `${url}/signals/go`, { body: 1, headers })
@@ -48,8 +47,7 @@ t.test('a signal under an Idempotency-Key is sent once', async (t) => {
 })
 
 t.test('a signal is refused when its name, payload or JSON is bad', async (t) => {
-  const api = await startApi(t)
-  const url = await pending(api)
+  const url = await pending()
   t.match(await api.call('POST', `${url}/signals/a%00b`, { body: 1 }), {
     status: 422,
     body: { errors: [{ pointer: '/name' }] },
@@ -63,8 +61,7 @@ t.test('a signal is refused when its name, payload or JSON is bad', async (t) =>
 })
 
 t.test('1,000 signals are kept, the next is 429', async (t) => {
-  const api = await startApi(t)
-  const url = await pending(api)
+  const url = await pending()
   for (let sent = 0; sent < 1000; sent += 50) {
     const answers = await Promise.all(
       Array.from({ length: 50 }, () => api.call('POST', `${url}/signals/flood`, { body: 1 })),

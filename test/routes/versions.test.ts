@@ -1,9 +1,11 @@
 import { applyPatch } from 'rfc6902'
 import t from 'tap'
-import { type Api, echo, startApi, unknownId } from './api.ts'
+import { echo, startApi, unknownId } from './api.ts'
+
+const api = await startApi(t)
 
 /** A workflow with three versions, the third active. */
-async function threeVersions(api: Api): Promise<{ id: string; url: string }> {
+async function threeVersions(): Promise<{ id: string; url: string }> {
   const { id, name } = await api.workflow([echo('a', 1)])
   await api.call('PUT', `/api/workflows/${id}`, { body: { name, steps: [echo('a', 2), echo('b')] } })
   await api.call('PUT', `/api/workflows/${id}`, { body: { name, tags: ['third'], steps: [echo('b')] } })
@@ -11,8 +13,7 @@ async function threeVersions(api: Api): Promise<{ id: string; url: string }> {
 }
 
 t.test('versions are listed newest first, with their status, and paged', async (t) => {
-  const api = await startApi(t)
-  const { id, url } = await threeVersions(api)
+  const { id, url } = await threeVersions()
   const { body } = await api.call('GET', `${url}/versions`)
   t.match(body.items, [
     { workflowId: id, version: 3, status: 'active' },
@@ -30,15 +31,13 @@ t.test('versions are listed newest first, with their status, and paged', async (
 })
 
 t.test('one version shows the definition that it was made with', async (t) => {
-  const api = await startApi(t)
-  const { url } = await threeVersions(api)
+  const { url } = await threeVersions()
   const { body } = await api.call('GET', `${url}/versions/1`)
   t.equal(body.definition.steps[0].config.value, 1)
 })
 
 t.test('what names no version is 404', async (t) => {
-  const api = await startApi(t)
-  const { url } = await threeVersions(api)
+  const { url } = await threeVersions()
   for (const version of ['4', '0', '-1', 'x', '1.5', '99999999999']) {
     const missing = { status: 404, body: { code: 'VERSION_NOT_FOUND' } }
     t.match(await api.call('GET', `${url}/versions/${version}`), missing, version)
@@ -52,8 +51,7 @@ t.test('what names no version is 404', async (t) => {
 })
 
 t.test('activate makes new executions run that version', async (t) => {
-  const api = await startApi(t)
-  const { id, url } = await threeVersions(api)
+  const { id, url } = await threeVersions()
   const { status, headers, body } = await api.call('POST', `${url}/versions/1/activate`)
   t.equal(status, 200)
   t.equal(headers.etag, '"1"')
@@ -68,8 +66,7 @@ t.test('activate makes new executions run that version', async (t) => {
 })
 
 t.test('a deprecated version takes no starts; the active one cannot be deprecated', async (t) => {
-  const api = await startApi(t)
-  const { id, url } = await threeVersions(api)
+  const { id, url } = await threeVersions()
   t.match(await api.call('POST', `${url}/versions/3/deprecate`), { status: 409, body: { code: 'VERSION_ACTIVE' } })
   t.match(await api.call('POST', `${url}/versions/2/deprecate`), {
     status: 200,
@@ -91,8 +88,7 @@ t.test('a deprecated version takes no starts; the active one cannot be deprecate
 })
 
 t.test('diff is the JSON Patch from one version to the other', async (t) => {
-  const api = await startApi(t)
-  const { url } = await threeVersions(api)
+  const { url } = await threeVersions()
   const { status, headers, body: patch } = await api.call('GET', `${url}/diff?from=1&to=3`)
   t.equal(status, 200)
   t.match(headers['content-type'], /^application\/json-patch\+json/)
@@ -103,8 +99,7 @@ t.test('diff is the JSON Patch from one version to the other', async (t) => {
 })
 
 t.test('diff refuses unknown versions and incomplete questions', async (t) => {
-  const api = await startApi(t)
-  const { url } = await threeVersions(api)
+  const { url } = await threeVersions()
   t.match(await api.call('GET', `${url}/diff?from=1&to=9`), { status: 404, body: { code: 'VERSION_NOT_FOUND' } })
   t.match(await api.call('GET', `/api/workflows/${unknownId}/diff?from=1&to=2`), {
     status: 404,

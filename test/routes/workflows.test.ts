@@ -1,10 +1,11 @@
 import t from 'tap'
 import { echo, startApi, unknownId } from './api.ts'
 
+const api = await startApi(t)
+
 const definition = { name: 'orders', description: 'Takes orders', tags: ['shop', 'daily'], steps: [echo('a', 1)] }
 
 t.test('create answers 201 with the resource, its address and its entity tag', async (t) => {
-  const api = await startApi(t)
   const { status, headers, body } = await api.call('POST', '/api/workflows', { body: definition })
   t.equal(status, 201)
   t.equal(headers.location, `/api/workflows/${body.id}`)
@@ -14,9 +15,6 @@ t.test('create answers 201 with the resource, its address and its entity tag', a
 })
 
 t.test('create refuses', async (t) => {
-  const api = await startApi(t)
-  await api.call('POST', '/api/workflows', { body: definition })
-
   await t.test('a name that is taken, with 409', async (t) => {
     const { status, body } = await api.call('POST', '/api/workflows', { body: definition })
     t.equal(status, 409)
@@ -74,22 +72,20 @@ t.test('create refuses', async (t) => {
 })
 
 t.test('create under an Idempotency-Key happens once', async (t) => {
-  const api = await startApi(t)
   const headers = { 'idempotency-key': 'orders-1' }
-  const first = await api.call('POST', '/api/workflows', { body: definition, headers })
-  const again = await api.call('POST', '/api/workflows', { body: definition, headers })
+  const first = await api.call('POST', '/api/workflows', { body: { ...definition, name: 'once' }, headers })
+  const again = await api.call('POST', '/api/workflows', { body: { ...definition, name: 'once' }, headers })
   t.equal(first.status, 201)
   t.equal(first.headers['idempotency-replayed'], undefined)
   t.equal(again.status, 200)
   t.equal(again.headers['idempotency-replayed'], 'true')
   t.same(again.body, first.body)
 
-  const other = await api.call('POST', '/api/workflows', { body: { ...definition, name: 'other' }, headers })
+  const other = await api.call('POST', '/api/workflows', { body: { ...definition, name: 'other than once' }, headers })
   t.match(other, { status: 409, body: { code: 'IDEMPOTENCY_KEY_REUSED' } })
 })
 
 t.test('an Idempotency-Key may not be empty or longer than 255', async (t) => {
-  const api = await startApi(t)
   for (const key of ['', 'x'.repeat(256)]) {
     const { status, body } = await api.call('POST', '/api/workflows', {
       body: definition,
@@ -129,7 +125,6 @@ t.test('the list is newest first, filtered and paged', async (t) => {
 })
 
 t.test('the list refuses what it does not know', async (t) => {
-  const api = await startApi(t)
   const { status, body } = await api.call(
     'GET',
     '/api/workflows?limit=201&status=gone&colour=red&name=%00&workflowId=7',
@@ -154,7 +149,6 @@ t.test('the list refuses what it does not know', async (t) => {
 })
 
 t.test('an unknown id is 404, and so is one that is no UUID', async (t) => {
-  const api = await startApi(t)
   for (const id of [unknownId, 'nonsense', '7', '%00', '%F0%9F%AA%A8']) {
     for (const [method, body] of [['GET'], ['PUT', definition], ['DELETE']] as const) {
       t.match(
@@ -167,7 +161,6 @@ t.test('an unknown id is 404, and so is one that is no UUID', async (t) => {
 })
 
 t.test('PUT makes a new version and activates it', async (t) => {
-  const api = await startApi(t)
   const { id } = await api.workflow([echo('a', 1)], { name: 'grows' })
   const { status, headers, body } = await api.call('PUT', `/api/workflows/${id}`, {
     body: { name: 'grows', steps: [echo('a', 2)] },
@@ -180,7 +173,6 @@ t.test('PUT makes a new version and activates it', async (t) => {
 })
 
 t.test('PUT with If-Match answers 412 when somebody else was first', async (t) => {
-  const api = await startApi(t)
   const { id } = await api.workflow([echo('a', 1)], { name: 'contended' })
   const put = (ifMatch: string) =>
     api.call('PUT', `/api/workflows/${id}`, {
@@ -196,7 +188,6 @@ t.test('PUT with If-Match answers 412 when somebody else was first', async (t) =
 })
 
 t.test('PUT refuses an invalid definition with its faults, and the name of another workflow', async (t) => {
-  const api = await startApi(t)
   const { id } = await api.workflow([echo('a')], { name: 'one' })
   await api.workflow([echo('a')], { name: 'two' })
   t.match(await api.call('PUT', `/api/workflows/${id}`, { body: { name: 'one', steps: 5 } }), {
@@ -210,7 +201,6 @@ t.test('PUT refuses an invalid definition with its faults, and the name of anoth
 })
 
 t.test('an archived workflow can be read, but takes no versions and starts', async (t) => {
-  const api = await startApi(t)
   const { id, name } = await api.workflow([echo('a')])
   t.match(await api.call('DELETE', `/api/workflows/${id}`), { status: 204, body: '' })
   t.match(await api.call('DELETE', `/api/workflows/${id}`), { status: 204 }, 'archiving it again changes nothing')

@@ -2,7 +2,7 @@
  * Run by tracing.test.ts: a server whose one route runs an execution's attempt that calls DOWNSTREAM with the action's trace
  * context, and with none of its own. It ends when its standard input does.
  */
-
+import '../../src/telemetry/tracing.ts' // Before everything that it instruments.
 import Fastify from 'fastify'
 import { request as send } from 'undici'
 import type { AttemptSubject } from '../../src/engine/attempt.ts'

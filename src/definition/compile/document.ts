@@ -12,7 +12,7 @@ const MAX_DEPTH = 500
  */
 export function documentOf(definition: unknown): { document: Json } | { fault: Fault } {
   const text = textOf(definition)
-  if (text === undefined) return { fault: { pointer: '', message: 'The definition is not JSON data' } }
+  if (typeof text !== 'string') return { fault: { pointer: '', message: text.why } }
   const bytes = utf8Length(text)
   if (bytes > MAX_BYTES) {
     const message = `The definition has ${bytes} bytes; at most ${MAX_BYTES} are taken. Move large data into the input or a data source`
@@ -25,12 +25,12 @@ export function documentOf(definition: unknown): { document: Json } | { fault: F
   return { document }
 }
 
-/** undefined for circles, functions, big integers and what nests too deeply to be written. */
-function textOf(definition: unknown): string | undefined {
+function textOf(definition: unknown): string | { why: string } {
+  const notJson = 'The definition is not JSON data'
   try {
-    return JSON.stringify(definition)
-  } catch {
-    return undefined
+    return JSON.stringify(definition) ?? { why: notJson }
+  } catch (error) {
+    return { why: error instanceof RangeError ? 'The definition nests too deeply' : notJson }
   }
 }
 

@@ -1,11 +1,17 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
+import { chargedSchema, WORK_KEYWORD } from '../input-schema/charged-schema.ts'
+import { compilePattern } from '../input-schema/pattern.ts'
+import { findRepetition } from '../input-schema/unique-items.ts'
+import { TooMuchWork, Work } from '../input-schema/work.ts'
 import type { Json, JsonObject } from '../json.ts'
 import type { Fault, Plan } from '../plan.ts'
 import { type SchemaError, schemaFaults } from '../schema-errors.ts'
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
 const PLACE = '/inputSchema'
+/** Ajv takes up to a millisecond for each. */
+const MAX_SCHEMAS = 1_000
 
 /** Knows JSON Schema's own schema; it keeps nothing of what it checks. */
 const dialect = new Ajv2020({ allErrors: true, verbose: true, strict: false, logger: false })
@@ -17,24 +23,21 @@ interface CompiledInputSchema {
 
 /**
  * Compiles an inputSchema. Each has a validator of its own, which goes when its plan goes: two definitions may use the same
- * $id, and nothing piles up.
+ * $id, and nothing piles up. Patterns run in linear time, and every check has a budget.
  */
 export function compileInputSchema(schema: Json | undefined): CompiledInputSchema {
   if (!isSchema(schema)) return { inputFaults: () => [], faults: [] }
   const faults = schemaItselfFaults(schema)
   if (faults.length > 0) return { inputFaults: () => [], faults }
+  const { schema: charged, count } = chargedSchema(schema)
+  if (count > MAX_SCHEMAS) {
+    const message = `holds ${count} schemas; at most ${MAX_SCHEMAS} are taken, since each is compiled`
+    return { inputFaults: () => [], faults: [{ pointer: PLACE, message }] }
+  }
   try {
-    const ajv = new Ajv2020({
-      allErrors: true,
-      verbose: true,
-      strict: false,
-      meta: false,
-      validateSchema: false,
-      logger: false,
-    })
-    addFormats.default(ajv)
-    const validate = ajv.compile(schema)
-    return { inputFaults: (input) => inputFaults(validate, input), faults: [] }
+    const work = new Work()
+    const validate = validatorWith(work).compile(charged as JsonObject | boolean)
+    return { inputFaults: (input) => inputFaults(validate, work, input), faults: [] }
   } catch (error) {
     return {
       inputFaults: () => [],
@@ -65,10 +68,59 @@ function schemaItselfFaults(schema: JsonObject | boolean): readonly Fault[] {
   }))
 }
 
-function inputFaults(validate: ValidateFunction, input: Json): readonly Fault[] {
+/** A validator whose schemas, patterns and comparisons charge their work. */
+function validatorWith(work: Work): Ajv2020 {
+  const engine = (source: string) => {
+    const pattern = compilePattern(source)
+    return { test: (text: string) => pattern.test(text, work.spend), toString: () => `/${source}/` }
+  }
+  const ajv = new Ajv2020({
+    allErrors: true,
+    verbose: true,
+    strict: false,
+    meta: false,
+    validateSchema: false,
+    logger: false,
+    // A definition that is referred to a hundred times must not be compiled a hundred times.
+    inlineRefs: false,
+    code: { optimize: false, regExp: Object.assign(engine, { code: 'pattern' }) },
+  })
+  addFormats.default(ajv)
+  ajv.addKeyword({ keyword: WORK_KEYWORD, errors: false, compile: (units: number) => charge(units, work) })
+  ajv.removeKeyword('uniqueItems')
+  ajv.addKeyword({
+    keyword: 'uniqueItems',
+    type: 'array',
+    errors: true,
+    compile: (wanted: boolean) => uniqueItems(wanted, work),
+  })
+  return ajv
+}
+
+function charge(units: number, work: Work): () => boolean {
+  return () => {
+    work.spend(units)
+    return true
+  }
+}
+
+function uniqueItems(wanted: boolean, work: Work) {
+  const check: { (elements: Json[]): boolean; errors?: Partial<SchemaError>[] } = (elements) => {
+    const repetition = wanted ? findRepetition(elements, work.spend) : null
+    if (!repetition) return true
+    const [j, i] = repetition
+    check.errors = [{ keyword: 'uniqueItems', params: { i, j } }]
+    return false
+  }
+  return check
+}
+
+function inputFaults(validate: ValidateFunction, work: Work, input: Json): readonly Fault[] {
+  work.begin()
   try {
     return validate(input) ? [] : schemaFaults(validate.errors as SchemaError[])
   } catch (error) {
+    if (error instanceof TooMuchWork) return [{ pointer: '', message: error.message }]
     // A schema that refers to itself follows the input as deep as it goes.
     if (error instanceof RangeError) return [{ pointer: '', message: 'nests too deeply to be checked' }]
     throw error

@@ -30,8 +30,14 @@ export function graphOf(
   for (const cycle of graph.cycles) {
     const first = cycle.indexOf(Math.min(...cycle))
     const ring = [...cycle.slice(first), ...cycle.slice(0, first + 1)].map((position) => children[position] as Draft)
-    const message = `The dependencies go in a circle: ${ring.map(({ id }) => id).join(' → ')}; leave one of them out`
+    const message = `The dependencies go in a circle: ${shown(ring)}; leave one of them out`
     faults.push({ pointer: `${ring[0]?.pointer}/dependencies`, message })
   }
   return { graph: Object.assign(graph, { positionOf: (child: Draft) => index.get(child) as number }), faults }
+}
+
+/** A long circle is told by its beginning and its end. */
+function shown(ring: readonly Draft[]): string {
+  const ids = ring.map(({ id }) => id)
+  return (ids.length > 12 ? [...ids.slice(0, 10), '…', ...ids.slice(-2)] : ids).join(' → ')
 }

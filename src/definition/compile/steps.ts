@@ -98,7 +98,8 @@ function collectDependencies(step: JsonObject, draft: Draft): void {
 }
 
 function compileWhen(step: JsonObject, draft: Draft, all: Compilation): void {
-  if (typeof step.when === 'string')
+  // An empty text is refused with the step's other fields.
+  if (typeof step.when === 'string' && step.when !== '')
     draft.plan.when = compileAt(step.when, pointerTo(draft.pointer, 'when'), draft, all)
 }
 
@@ -126,11 +127,10 @@ function compileConfig(step: JsonObject, config: JsonObject, draft: Draft, all: 
           message: 'is for a condition without then and else; leave it out, or them',
         })
       }
-      if (typeof config.condition === 'string') {
+      if (typeof config.condition === 'string' && config.condition !== '') {
         const condition = compileAt(config.condition, `${pointer}/condition`, draft, all)
         if (condition) plan.condition = condition
       }
-      // biome-ignore lint/suspicious/noThenProperty: the language says then
       plan.branches = isGate ? null : { then: list('then'), else: list('else') }
       plan.onFalse = (config.onFalse ?? 'skip_rest') as typeof plan.onFalse
     }

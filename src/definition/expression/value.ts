@@ -1,4 +1,3 @@
-import type { Json } from '../json.ts'
 import { ExpressionError } from './error.ts'
 
 /** A value inside an expression: JSON, or undefined, which arrays and objects may hold until they leave it. Never a function. */
@@ -58,6 +57,3 @@ export function toNumber(value: Value): number {
 export function toKey(value: Value): string | number {
   return typeof value === 'number' ? value : toText(value)
 }
-
-/** JSON is a subset of what expressions handle. */
-export const fromJson = (value: Json | undefined): Value => value

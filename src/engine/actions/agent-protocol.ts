@@ -54,6 +54,7 @@ export async function askAgent(
   context: ActionContext,
   dispatcher: Dispatcher,
 ): Promise<AgentAnswer> {
+  const { signal } = context
   const { generateText, jsonSchema, Output, NoObjectGeneratedError, createOpenAICompatible } = await loadSdk()
   const { outputSchema, structuredOutputs = true } = agent
   const provider = createOpenAICompatible({
@@ -71,7 +72,7 @@ export async function askAgent(
     temperature: agent.temperature,
     maxOutputTokens: agent.maxOutputTokens,
     maxRetries: 0,
-    abortSignal: context.signal,
+    abortSignal: signal,
     // Asks the server for the format. Whether the answer fits is checked below, where it can be told what does not.
     ...(outputSchema && { output: Output.object({ schema: jsonSchema(outputSchema) }) }),
   }).catch((error: unknown) => {

@@ -45,12 +45,12 @@ export const echo = defineAction({
   },
 })
 
-function answer({ value, fail }: EchoConfig, { attempt, data, mayPerform }: ActionContext): { output: Json } {
-  mayPerform()
+function answer({ value, fail }: EchoConfig, context: ActionContext): { output: Json } {
+  context.mayPerform()
   const failure = typeof fail === 'object' ? fail : { message: typeof fail === 'string' ? fail : undefined }
   const { type = 'EchoError', message = 'echo was told to fail', retryable, untilAttempt = Infinity } = failure
-  if (fail && attempt < untilAttempt) throw new ActionError(type, message, { retryable })
-  return { output: value === undefined ? data : (value as Json) }
+  if (fail && context.attempt < untilAttempt) throw new ActionError(type, message, { retryable })
+  return { output: value === undefined ? context.data : (value as Json) }
 }
 
 function after<T>(delayMs: number, signal: AbortSignal, then: () => T): Promise<T> {

@@ -1,0 +1,92 @@
+import type { ExecutionRow } from '../repository/execution-row.ts'
+import type { Append } from '../repository/flush.ts'
+import type { ExecutionState } from './core/state.ts'
+import { Draft, type Effect } from './draft.ts'
+import type { AppendSink } from './journal.ts'
+import { imageOf, type RowImage } from './row-image.ts'
+import type { Services } from './services.ts'
+import { statusChange } from './statistics.ts'
+
+/** Hears what became of the appends of one execution. */
+export interface WriterOutcomes {
+  committed(append: Append, effects: readonly Effect[]): void
+  rejected(append: Append, error: Error): void
+  abandoned(error: Error): void
+}
+
+/** What one execution writes: one append is in flight at a time, the next one gathers in the draft meanwhile. */
+export class ExecutionWriter implements AppendSink {
+  readonly #row: ExecutionRow
+  readonly #services: Services
+  readonly #outcomes: WriterOutcomes
+  readonly #waiters: { resolve(): void; reject(error: Error): void }[] = []
+  #draft = new Draft()
+  #inFlight: readonly Effect[] | null = null
+  /** What the row will say once all that was sent is committed; null: the first append inserts it. */
+  #image: RowImage | null
+
+  constructor(row: ExecutionRow, isNew: boolean, services: Services, outcomes: WriterOutcomes) {
+    this.#row = row
+    this.#image = isNew ? null : { status: row.status, requested: row.requested }
+    this.#services = services
+    this.#outcomes = outcomes
+  }
+
+  get draft(): Draft {
+    return this.#draft
+  }
+
+  get isInFlight(): boolean {
+    return this.#inFlight !== null
+  }
+
+  /** All that was recorded is committed. */
+  get isIdle(): boolean {
+    return this.#inFlight === null && this.#draft.isEmpty
+  }
+
+  /** Resolves when all that was recorded so far is committed; rejects when it never will be. */
+  written(): Promise<void> {
+    if (this.isIdle) return Promise.resolve()
+    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
+  }
+
+  /** Sends the draft unless it is empty or another append is in flight. Answers true when it gives the execution away. */
+  send(state: ExecutionState): boolean {
+    if (this.#inFlight !== null || this.#draft.isEmpty) return false
+    const draft = this.#draft
+    this.#draft = new Draft()
+    const before = this.#image
+    const image = imageOf(state, draft, before, this.#services)
+    if (image !== null) this.#image = image
+    this.#inFlight = draft.effects
+    const append = draft.toAppend(this.#row, image, before === null, statusChange(before, state))
+    this.#services.journal.append(append, this)
+    return image?.owner === null
+  }
+
+  /** Nobody waits for it any more. */
+  giveUp(error: Error): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+  }
+
+  committed(append: Append): void {
+    const effects = this.#inFlight!
+    this.#inFlight = null
+    if (this.#draft.isEmpty) for (const waiter of this.#waiters.splice(0)) waiter.resolve()
+    this.#outcomes.committed(append, effects)
+  }
+
+  /** The draft stands on what was refused: it is thrown away, all but the requests that it was to answer. */
+  rejected(append: Append, error: Error): void {
+    this.#inFlight = null
+    const { inboxIds } = this.#draft
+    this.#draft = new Draft()
+    this.#draft.inboxIds.push(...append.inboxIds, ...inboxIds)
+    this.#outcomes.rejected(append, error)
+  }
+
+  abandoned(error: Error): void {
+    this.#outcomes.abandoned(error)
+  }
+}

@@ -1,0 +1,61 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
+
+/*
+ * Which processes use a data folder. Each holds a shared advisory lock on a session of its own, which the kernel closes
+ * however the process ends: the lock cannot outlive it, as a file would. Taking it exclusively first proves that nobody else
+ * is alive; taking it exclusively at the end, that nobody is left.
+ */
+
+/** 'cairn' in ASCII; any constant does. */
+const lockKey = 426_970_444_398
+const namePrefix = 'cairn process '
+
+/** The application_name of the session that holds the lock. */
+export const sessionName = `${namePrefix}${process.pid}`
+
+/** How long a session of a process that has died may take to end. */
+const patienceMs = 5_000
+
+/** Counts this process among the users; true when it is the only one. */
+export async function join(session: pg.Client): Promise<boolean> {
+  const alone = await waitForTheDead(session)
+  await session.query('SELECT pg_advisory_lock_shared($1)', [lockKey])
+  if (alone) await session.query('SELECT pg_advisory_unlock($1)', [lockKey])
+  return alone
+}
+
+/** Takes this process off; true when it was the last: then nobody can join before the session ends. */
+export async function leave(session: pg.Client): Promise<boolean> {
+  await session.query('SELECT pg_advisory_unlock_shared($1)', [lockKey])
+  return isAlone(session)
+}
+
+/** True with the exclusive lock, false as soon as a living process is seen to use the folder. */
+async function waitForTheDead(session: pg.Client): Promise<boolean> {
+  const deadline = performance.now() + patienceMs
+  while (!(await isAlone(session))) {
+    const { rows } = await session.query<{ name: string }>(
+      'SELECT application_name AS name FROM pg_stat_activity WHERE application_name LIKE $1 AND pid <> pg_backend_pid()',
+      [`${namePrefix}%`],
+    )
+    const isInUse = rows.some(({ name }) => isAlive(Number(name.slice(namePrefix.length))))
+    if (isInUse || performance.now() > deadline) return false
+    await delay(20)
+  }
+  return true
+}
+
+async function isAlone(session: pg.Client): Promise<boolean> {
+  const { rows } = await session.query('SELECT pg_try_advisory_lock($1) AS alone', [lockKey])
+  return rows[0].alone
+}
+
+/** A number that was given to another process since, or is one of another container, only makes it wait for the lease. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

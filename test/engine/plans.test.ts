@@ -1,0 +1,58 @@
+import t from 'tap'
+import { Plans, type PlansOptions } from '../../src/engine/plans.ts'
+
+const definition = {
+  name: 'Two steps',
+  steps: [
+    { id: 'a', name: 'A', type: 'action', config: { type: 'echo' } },
+    { id: 'b', name: 'B', type: 'action', config: { type: 'echo' } },
+  ],
+}
+const echo = { type: 'echo', configSchema: { type: 'object' }, secretFields: [], literalFields: [] }
+
+function plansOf(options: { definition?: unknown; max?: number } = {}): { plans: Plans; asked: string[] } {
+  const asked: string[] = []
+  const store = {
+    findVersion: async (workflowId: string, version: number) => {
+      asked.push(`${workflowId}/${version}`)
+      if (version === 0) return null
+      return { workflowId, version, status: 'active', definition: options.definition ?? definition, createdAt: 0 }
+    },
+  } as unknown as PlansOptions['store']
+  const { max } = options
+  return { plans: new Plans({ store, actions: new Map([['echo', echo]]), ...(max !== undefined && { max }) }), asked }
+}
+
+t.test('a version is compiled once, however many ask for it', async (t) => {
+  const { plans, asked } = plansOf()
+  t.equal(plans.peek('w', 1), undefined)
+  const all = await Promise.all([plans.get('w', 1), plans.get('w', 1), plans.get('w', 1)])
+  t.equal(new Set(all).size, 1)
+  t.equal(plans.peek('w', 1), all[0])
+  t.equal(await plans.get('w', 1), all[0])
+  t.equal(all[0]!.leafCount, 2)
+  t.not(await plans.get('w', 2), all[0])
+  t.same(asked, ['w/1', 'w/2'])
+})
+
+t.test('the least recently used plans go first', async (t) => {
+  const { plans } = plansOf({ max: 2 })
+  for (const version of [1, 2]) await plans.get('w', version)
+  plans.peek('w', 1)
+  await plans.get('w', 3)
+  t.ok(plans.peek('w', 1))
+  t.notOk(plans.peek('w', 2))
+})
+
+t.test(
+  'a version that does not exist, or that this release cannot compile, is an error and is asked for again',
+  async (t) => {
+    const { plans, asked } = plansOf({
+      definition: { name: 'Bad', steps: [{ ...definition.steps[0], config: { type: 'unknown' } }] },
+    })
+    await t.rejects(plans.get('w', 0), { code: 'VERSION_NOT_FOUND' })
+    await t.rejects(plans.get('w', 1), { code: 'DEFINITION_INVALID' })
+    await t.rejects(plans.get('w', 1), { code: 'DEFINITION_INVALID' })
+    t.same(asked, ['w/0', 'w/1', 'w/1'])
+  },
+)

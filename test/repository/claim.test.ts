@@ -1,0 +1,155 @@
+import t from 'tap'
+import { v7 } from 'uuid'
+import type { ExecutionRow } from '../../src/repository/executions.ts'
+import type { Store } from '../../src/repository/store.ts'
+import { createTestStore, executionRow, registerTestNode, startOf } from '../harness/rows.ts'
+
+const all = { limit: 100, fresh: 100, formats: [1] }
+const past = 1_700_000_000_000
+const future = 4_000_000_000_000
+
+/** Puts rows in the table as some node's flush would. */
+async function insert(t: import('tap').Test, store: Store, ...given: Partial<ExecutionRow>[]): Promise<ExecutionRow[]> {
+  const writer = await registerTestNode(store)
+  const lane = store.openLane(writer, 0)
+  const rows = given.map((row) => executionRow(row))
+  t.equal(await lane.flush(rows.map((row) => startOf(row)), false), 'committed')
+  await lane.close()
+  return rows
+}
+
+const idsOf = (rows: readonly ExecutionRow[]): string[] => rows.map((row) => row.id)
+
+async function claim(store: Store, node: string, limits = all): Promise<ExecutionRow[]> {
+  return (await store.claim(node, limits)).map((claimed) => claimed.execution)
+}
+
+
+t.test('an execution without owner is claimed when it is due, and only then', async (t) => {
+  const { store } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const [start, parked, released] = await insert(
+    t,
+    store,
+    { status: 'pending', wakeAt: past },
+    { status: 'waiting', wakeAt: past + 1 },
+    { status: 'running', wakeAt: past + 2 },
+    { status: 'pending', wakeAt: future },
+    { status: 'waiting', wakeAt: future },
+    { status: 'waiting', wakeAt: null },
+    { status: 'paused', wakeAt: null },
+    { status: 'completed', wakeAt: null },
+  )
+  const claimed = await claim(store, node)
+  t.same(idsOf(claimed).toSorted(), idsOf([start!, parked!, released!]).toSorted())
+  t.same(claimed.find((row) => row.id === parked!.id), { ...parked!, owner: node }, 'nothing but the owner changes')
+  t.same(await claim(store, node), [], 'once')
+  t.same(idsOf(await store.loadOwned(node)).toSorted(), idsOf(claimed).toSorted())
+})
+
+t.test('an inbox row wakes an execution that nobody owns, whatever its status', async (t) => {
+  const { store } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const owner = await registerTestNode(store)
+  const rows = await insert(
+    t,
+    store,
+    { status: 'waiting', wakeAt: null },
+    { status: 'paused', wakeAt: null },
+    { status: 'completed', wakeAt: null },
+    { status: 'pending', wakeAt: future },
+    { status: 'running', owner },
+  )
+  for (const row of rows) {
+    const item = { executionId: row.id, kind: 'signal', name: 'go', payload: null, requestId: v7(), at: past } as const
+    await store.insertInbox(item)
+    await store.insertInbox({ ...item, requestId: v7() })
+  }
+  t.same(idsOf(await claim(store, node)).toSorted(), idsOf(rows.slice(0, 4)).toSorted())
+})
+
+t.test('an execution whose owner is gone is claimed, whatever it waits for', async (t) => {
+  const { store } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const alive = await registerTestNode(store)
+  const [dead, other] = [v7(), v7()]
+  const [, one, two, three] = await insert(
+    t,
+    store,
+    { owner: alive },
+    { owner: dead },
+    { owner: dead, status: 'waiting', wakeAt: future },
+    { owner: other, status: 'paused' },
+  )
+  const claimed = await store.claim(node, { ...all, fresh: 0 })
+  t.same(idsOf(claimed.map(({ execution }) => execution)).toSorted(), idsOf([one!, two!, three!]).toSorted())
+  t.equal(claimed.find(({ execution }) => execution.id === three!.id)!.from, other, 'and it is told from whom')
+})
+
+t.test('claims go by priority, then by how long they are due', async (t) => {
+  const { store } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const given = [
+    { status: 'pending', wakeAt: past + 3, priority: 0 },
+    { status: 'waiting', wakeAt: past + 2, priority: 0 },
+    { status: 'pending', wakeAt: past + 9, priority: 5 },
+    { status: 'waiting', wakeAt: past + 1, priority: -1 },
+    { status: 'pending', wakeAt: past + 1, priority: 0 },
+  ] as const
+  const rows = await insert(t, store, ...given)
+  const order = []
+  for (let batch = 0; batch < 5; batch += 1) order.push(...idsOf(await claim(store, node, { ...all, limit: 1 })))
+  t.same(order, idsOf([rows[2]!, rows[4]!, rows[1]!, rows[0]!, rows[3]!]))
+})
+
+t.test('a full node takes over and wakes, but takes up no starts', async (t) => {
+  const { store } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const [, , parked, orphan] = await insert(
+    t,
+    store,
+    { status: 'pending', wakeAt: past },
+    { status: 'pending', wakeAt: past },
+    { status: 'waiting', wakeAt: past },
+    { owner: v7(), status: 'running' },
+  )
+  t.same(idsOf(await claim(store, node, { ...all, fresh: 0 })).toSorted(), idsOf([parked!, orphan!]).toSorted())
+  t.equal((await claim(store, node, { ...all, fresh: 1 })).length, 1)
+})
+
+t.test('a node claims only formats that it knows', async (t) => {
+  const { store } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const rows = await insert(
+    t,
+    store,
+    { format: 2, status: 'pending', wakeAt: past },
+    { format: 2, status: 'waiting', wakeAt: past },
+    { format: 2, owner: v7() },
+    { format: 1, status: 'pending', wakeAt: past },
+  )
+  t.same(idsOf(await claim(store, node)), [rows[3]!.id])
+  t.equal((await claim(store, node, { ...all, formats: [1, 2] })).length, 3)
+})
+
+t.test('nodes that claim at the same time share the work and lose none', async (t) => {
+  const { store } = await createTestStore(t)
+  const rows = await insert(t, store, ...Array.from({ length: 200 }, () => ({ status: 'pending', wakeAt: past }) as const))
+  const nodes = await Promise.all(Array.from({ length: 4 }, () => registerTestNode(store)))
+  const claimed: string[] = []
+  while (claimed.length < rows.length) {
+    const batches = await Promise.all(nodes.map((node) => claim(store, node, { ...all, limit: 20 })))
+    claimed.push(...batches.flatMap(idsOf))
+  }
+  t.same(claimed.toSorted(), idsOf(rows).toSorted())
+})
+
+t.test('a node that was declared dead claims nothing', async (t) => {
+  const { store } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  await insert(t, store, { status: 'pending', wakeAt: past })
+  await store.removeNode(node)
+  t.same(await claim(store, node), [])
+  const expired = await registerTestNode(store, { leaseMs: -1 })
+  t.same(await claim(store, expired), [])
+})
