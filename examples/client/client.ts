@@ -71,7 +71,10 @@ export class CairnClient {
   }
 
   /** Starts an execution; with `waitMs` the answer waits for its end, for so long at most. */
-  start(workflowId: string, request: { input?: unknown; triggeredBy?: string; waitMs?: number } = {}): Promise<Execution> {
+  start(
+    workflowId: string,
+    request: { input?: unknown; triggeredBy?: string; waitMs?: number } = {},
+  ): Promise<Execution> {
     const { waitMs = 0, ...rest } = request
     return this.#ask('POST', `/api/workflows/executions?waitMs=${waitMs}`, { workflowId, ...rest })
   }

@@ -8,13 +8,14 @@ const ends = /^execution\.(completed|failed|cancelled|quarantined)$/
 
 /**
  * Shows an execution's progress, as its WebSocket tells it, until the execution has ended.
- * @param options `after`: events after this seq only; `onEvent`: may act on an event before the next one is shown.
+ * @param options `after`: events after this seq only; `onEvent`: may act on an event before the next one is shown; its
+ * `note` adds a line.
  * @returns the events, in order; the last one says how it ended.
  */
 export async function watch(
   url: string,
   executionId: string,
-  options: { after?: number; onEvent?: (event: JournalEvent) => Promise<void> | void } = {},
+  options: { after?: number; onEvent?: (event: JournalEvent, note: (text: string) => void) => Promise<void> } = {},
 ): Promise<JournalEvent[]> {
   const bar = new ProgressBar()
   const events: JournalEvent[] = []
@@ -24,8 +25,7 @@ export async function watch(
     switch (message.type) {
       case 'snapshot':
         for (const { path, name } of message.progress.steps) names.set(path, name)
-        // The snapshot is of now; the events that are replayed say how it came to that.
-        percentage = events.length === 0 ? 0 : message.progress.percentage
+        percentage = message.progress.percentage
         break
       case 'step.started':
         bar.show(percentage, `${names.get(message.path) ?? message.path} …`)
@@ -36,8 +36,8 @@ export async function watch(
         events.push(event)
         const text = describe(event, names)
         if (text !== null) bar.note(percentage, text)
-        bar.show(percentage, '')
-        await options.onEvent?.(event)
+        bar.show(percentage, event.type === 'execution.paused' ? 'paused' : '')
+        await options.onEvent?.(event, (text) => bar.note(percentage, text))
         if (!ends.test(event.type)) break
         bar.end()
         return events

@@ -9,7 +9,6 @@ import type { Json } from './json.ts'
 
 export type { ExpressionOptions } from './expression/context.ts'
 export { ExpressionError } from './expression/error.ts'
-export { reservedNames } from './expression/names.ts'
 export type { Root, Scope, StepView } from './expression/scope.ts'
 
 /** A compiled expression. Evaluating it changes nothing and reads nothing but the scope. */

@@ -56,13 +56,14 @@ export class History {
   }
 
   /**
-   * A state of the caller's own, folded up to `through`: for taking an execution over. EXECUTION_NOT_FOUND,
-   * HISTORY_INVALID.
+   * A state of the caller's own, folded up to `through`: for taking an execution over. One that is quarantined is failed,
+   * whatever its events fold to. EXECUTION_NOT_FOUND, HISTORY_INVALID.
    */
   async load(executionId: string, through?: number): Promise<{ row: ExecutionRow; plan: Plan; state: ExecutionState }> {
     const { row, plan } = await this.#find(executionId)
     try {
-      const { state } = await replay(this.#options.store, plan, row, through)
+      const { state, quarantine } = await replay(this.#options.store, plan, row, through)
+      if (quarantine !== null) Object.assign(state, { status: 'failed', error: row.error, requested: null })
       return { row, plan, state }
     } catch (error) {
       throw invalid(executionId, error)

@@ -30,7 +30,12 @@ export function unnest<Row>(columns: readonly ArrayColumn<Row>[], first: number,
 }
 
 /** `INSERT INTO table (…) SELECT … FROM source, unnest(…)`: the rows, once for each row of `source`. */
-export function insertFrom<Row>(source: string, table: string, columns: readonly ArrayColumn<Row>[], first: number): string {
+export function insertFrom<Row>(
+  source: string,
+  table: string,
+  columns: readonly ArrayColumn<Row>[],
+  first: number,
+): string {
   const list = selectList(columns, 'given')
   return `INSERT INTO ${table} (${columnNames(columns)}) SELECT ${list} FROM ${source}, ${unnest(columns, first, 'given')}`
 }
@@ -44,8 +49,7 @@ function selectList<Row>(columns: readonly ArrayColumn<Row>[], alias: string): s
 export const cast = <Row>({ type }: ArrayColumn<Row>): string =>
   type === 'json' ? '::json' : type === 'text[]' ? '::text[]' : ''
 
-const columnNames = <Row>(columns: readonly ArrayColumn<Row>[]): string =>
-  columns.map(({ name }) => name).join(', ')
+const columnNames = <Row>(columns: readonly ArrayColumn<Row>[]): string => columns.map(({ name }) => name).join(', ')
 
 /** The parameters for `unnest`, one text a column. */
 export function arrayParameters<Row>(columns: readonly ArrayColumn<Row>[], rows: readonly Row[]): string[] {

@@ -11,7 +11,7 @@ export interface ClaimLimits {
 }
 
 const columns = 'e.id, e.priority, e.owner AS former, coalesce(e.wake_at, e.created_at) AS since'
-const due = "e.wake_at <= (extract(epoch FROM now()) * 1000)::bigint"
+const due = 'e.wake_at <= (extract(epoch FROM now()) * 1000)::bigint'
 
 /**
  * The due executions of one partial index, by priority, then by how long they have been due. Walking from one priority to
@@ -32,7 +32,8 @@ ${name}_priorities(priority) AS (
   ) x
   ORDER BY x.priority DESC, x.since LIMIT ${limit}
 )`
-const unowned = (isStart: string): string => `e.owner IS NULL AND e.wake_at IS NOT NULL AND e.status ${isStart} 'pending'`
+const unowned = (isStart: string): string =>
+  `e.owner IS NULL AND e.wake_at IS NOT NULL AND e.status ${isStart} 'pending'`
 
 /**
  * The one predicate of what may be claimed, as four disjoint sources so that each reads an index of live rows only:
@@ -72,15 +73,18 @@ UPDATE workflow_executions AS e SET owner = $1::uuid FROM picked, alive WHERE e.
  * other nodes are claiming at this moment is passed over. A full batch: claim again at once. Only committed claims answer;
  * after a lost answer loadOwned() tells.
  *
- * Never a named statement: its plan must follow the tables' sizes.
+ * Never a named statement, though planning is most of its 3 ms: a plan made while the tables were empty took 0.9 s a claim
+ * when they held 500,000 rows, until autovacuum analysed them.
  */
-export async function claim({ pool }: Database, node: string, { limit, fresh, formats }: ClaimLimits): Promise<Claimed[]> {
+export async function claim(
+  { pool }: Database,
+  node: string,
+  { limit, fresh, formats }: ClaimLimits,
+): Promise<Claimed[]> {
   const parameters = [node, limit, Math.min(limit, fresh), formats]
   const { rows } = await pool.query<StoredExecution & { former: string | null }>(claimStatement, parameters)
   const claimed = rows.map(({ former, ...row }) => ({ execution: toExecution(row), from: former }))
-  return claimed.sort(
-    ({ execution: a }, { execution: b }) => b.priority - a.priority || a.createdAt - b.createdAt,
-  )
+  return claimed.sort(({ execution: a }, { execution: b }) => b.priority - a.priority || a.createdAt - b.createdAt)
 }
 
 /** An execution that is ours now, and the dead node that it was taken over from. */

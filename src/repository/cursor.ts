@@ -32,7 +32,8 @@ const encodeCursor = ({ order, id }: Position): string => Buffer.from(JSON.strin
 export function decodeCursor(cursor: string | undefined): Position | null {
   if (cursor === undefined) return null
   const [order, id] = parse(cursor)
-  if (!Number.isSafeInteger(order) || typeof id !== 'string' || !/^([0-9a-f-]{36})?$/.test(id)) throw new CairnError('CURSOR_INVALID')
+  if (!Number.isSafeInteger(order) || typeof id !== 'string' || !/^([0-9a-f-]{36})?$/.test(id))
+    throw new CairnError('CURSOR_INVALID')
   return { order: order as number, id }
 }
 

@@ -44,7 +44,12 @@ const cancelTimeoutMs = 5_000
 
 /** A pool on a foreign database; it connects with the first query. */
 export function openDataSource({ url, readOnly = false, poolSize = 5 }: DataSourceOptions): DataSource {
-  const config = { connectionString: url, application_name: 'cairn', connectionTimeoutMillis: connectTimeoutMs, keepAlive: true }
+  const config = {
+    connectionString: url,
+    application_name: 'cairn',
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+  }
   const pool = new pg.Pool({ ...config, max: poolSize, allowExitOnIdle: true })
   // A connection that breaks while idle is replaced by the next query.
   pool.on('error', () => {})
@@ -88,7 +93,11 @@ class Session {
     this.#config = config
   }
 
-  async run(text: string, parameters: readonly unknown[], { readOnly, statementTimeoutMs = 0, maxBytes, signal }: QueryOptions): Promise<QueryResult> {
+  async run(
+    text: string,
+    parameters: readonly unknown[],
+    { readOnly, statementTimeoutMs = 0, maxBytes, signal }: QueryOptions,
+  ): Promise<QueryResult> {
     // In one round trip. Asking for the backend within the transaction is right behind a pooler too.
     const begun = (await this.#client.query(
       `BEGIN ${readOnly ? 'READ ONLY' : ''}; SET LOCAL statement_timeout = ${Math.ceil(statementTimeoutMs)};
@@ -123,13 +132,21 @@ class Session {
       await this.#cancelling
       return
     }
-    if (!this.#isClean) await this.#client.query('ROLLBACK').then(() => (this.#isClean = true), () => {})
+    if (!this.#isClean)
+      await this.#client.query('ROLLBACK').then(
+        () => (this.#isClean = true),
+        () => {},
+      )
     this.#client.release(!this.#isClean)
   }
 
   async #cancel(): Promise<void> {
     if (this.#pid !== null) {
-      const canceller = new pg.Client({ ...this.#config, connectionTimeoutMillis: cancelTimeoutMs, query_timeout: cancelTimeoutMs })
+      const canceller = new pg.Client({
+        ...this.#config,
+        connectionTimeoutMillis: cancelTimeoutMs,
+        query_timeout: cancelTimeoutMs,
+      })
       canceller.on('error', () => {})
       await canceller
         .connect()

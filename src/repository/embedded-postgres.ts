@@ -1,5 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -50,7 +61,16 @@ export async function startEmbedded({ dataDir }: { dataDir: string }): Promise<E
     const socketDir = prepareSocketDir(cluster, runner.user)
     const options = Object.entries({ ...settings, unix_socket_directories: socketDir })
     const flags = options.map(([name, value]) => `-c ${name}='${value}'`).join(' ')
-    return runner.run(programs.pg_ctl, ['start', '-w', '-D', cluster, '-l', path.join(cluster, 'postgres.log'), '-o', flags])
+    return runner.run(programs.pg_ctl, [
+      'start',
+      '-w',
+      '-D',
+      cluster,
+      '-l',
+      path.join(cluster, 'postgres.log'),
+      '-o',
+      flags,
+    ])
   }
   const session = await connect(cluster, start)
   const exclusive = await join(session)
@@ -137,7 +157,12 @@ async function connect(cluster: string, start: () => Promise<unknown>): Promise<
     if (!(session instanceof Error)) return session
     // 57P03: it is starting, recovering or stopping.
     const isThere = (session as { code?: string }).code === '57P03'
-    const failure = isThere ? session : await start().then(() => null, (error: Error) => error)
+    const failure = isThere
+      ? session
+      : await start().then(
+          () => null,
+          (error: Error) => error,
+        )
     if (failure === null) continue
     if (!existsSync(path.join(cluster, 'postmaster.pid'))) failures += 1
     if (failures === 3 || performance.now() > deadline) throw failure

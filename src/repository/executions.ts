@@ -125,7 +125,9 @@ export async function executionsChangedSince(
 ): Promise<ExecutionChange[]> {
   const rows = await db
     .selectFrom('workflow_executions as e')
-    .leftJoin('execution_events as v', (join) => join.onRef('v.execution_id', '=', 'e.id').onRef('v.seq', '=', 'e.last_seq'))
+    .leftJoin('execution_events as v', (join) =>
+      join.onRef('v.execution_id', '=', 'e.id').onRef('v.seq', '=', 'e.last_seq'),
+    )
     .select(['e.id', 'e.workflow_id', 'e.status', 'e.last_seq', 'e.updated_at', 'v.percentage'])
     .where('e.workflow_id', '=', sql<string>`ANY (${workflowIds}::uuid[])`)
     .where('e.updated_at', '>=', since)

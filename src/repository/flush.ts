@@ -80,7 +80,10 @@ export function flushStatement(
     statistics: tally(appends.flatMap((append) => append.statistics)),
   }
   const { inserts, changes, inboxIds, statistics } = parts
-  const shape = [resend, inserts.length, changes.length, inboxIds.length, statistics.length].map(Number).map(Math.sign).join('')
+  const shape = [resend, inserts.length, changes.length, inboxIds.length, statistics.length]
+    .map(Number)
+    .map(Math.sign)
+    .join('')
   const values = [
     ...[node, lane, acknowledged?.executionId ?? null, acknowledged?.seq ?? null, events.length],
     ...arrayParameters(eventColumns, events),
@@ -89,8 +92,8 @@ export function flushStatement(
     ...(inboxIds.length > 0 ? [`{${inboxIds.join(',')}}`] : []),
     ...(statistics.length > 0 ? arrayParameters(statisticsColumns, statistics) : []),
   ]
-  let text = texts.get(shape)
-  if (text === undefined) texts.set(shape, (text = textOf(parts, resend)))
+  const text = texts.get(shape) ?? textOf(parts, resend)
+  texts.set(shape, text)
   return { shape, text, values }
 }
 
@@ -99,9 +102,14 @@ const texts = new Map<string, string>()
 function textOf({ inserts, changes, inboxIds, statistics }: Parts, resend: boolean): string {
   let next = 6 + eventColumns.length
   const ctes: string[] = []
-  const take = (count: number): number => (next += count) - count
+  const take = (count: number): number => {
+    next += count
+    return next - count
+  }
   if (inserts.length > 0) {
-    ctes.push(`inserted AS (${insertFrom('complete', 'workflow_executions', executionColumns, take(executionColumns.length))})`)
+    ctes.push(
+      `inserted AS (${insertFrom('complete', 'workflow_executions', executionColumns, take(executionColumns.length))})`,
+    )
   }
   if (changes.length > 0) {
     const assignments = imageColumns.map((column) => `${column.name} = c.${column.name}${cast(column)}`).join(', ')
@@ -111,10 +119,14 @@ function textOf({ inserts, changes, inboxIds, statistics }: Parts, resend: boole
 )`)
   }
   if (inboxIds.length > 0) {
-    ctes.push(`consumed AS (DELETE FROM execution_inbox USING complete WHERE id = ANY ((SELECT $${take(1)}::bigint[])::bigint[]))`)
+    ctes.push(
+      `consumed AS (DELETE FROM execution_inbox USING complete WHERE id = ANY ((SELECT $${take(1)}::bigint[])::bigint[]))`,
+    )
   }
   if (statistics.length > 0) {
-    ctes.push(`counted AS (${insertFrom('complete', 'execution_statistics', statisticsColumns, take(statisticsColumns.length))})`)
+    ctes.push(
+      `counted AS (${insertFrom('complete', 'execution_statistics', statisticsColumns, take(statisticsColumns.length))})`,
+    )
   }
   return `
 WITH fence AS MATERIALIZED (

@@ -6,7 +6,7 @@ import { executionColumns } from './execution-row.ts'
 import type { Append } from './flush.ts'
 import { inboxParameters, insertInboxFrom, type NewInboxItem } from './inbox.ts'
 import { statisticsColumns, tally } from './tally.ts'
-import { type NewWorkflow, insertWorkflowFrom, nameTaken, workflowParameters } from './workflows.ts'
+import { insertWorkflowFrom, type NewWorkflow, nameTaken, workflowParameters } from './workflows.ts'
 
 /** An Idempotency-Key as a caller sent it. The same key means another request under another route or namespace. */
 export interface IdempotencyKey {
@@ -29,7 +29,11 @@ export interface Keyed {
 }
 
 /** Starts an execution once for a key: row, events and statistics of the append. The resource is the execution. */
-export async function startKeyed(database: Database, key: IdempotencyKey, append: Append & Required<Pick<Append, 'insert'>>): Promise<Keyed> {
+export async function startKeyed(
+  database: Database,
+  key: IdempotencyKey,
+  append: Append & Required<Pick<Append, 'insert'>>,
+): Promise<Keyed> {
   const first = firstValue + eventColumns.length
   const statistics = tally(append.statistics)
   const parts = [
@@ -46,17 +50,27 @@ export async function startKeyed(database: Database, key: IdempotencyKey, append
 }
 
 /** Puts an item in an inbox once for a key. The resource is the execution; null when it does not exist. */
-export async function insertInboxKeyed(database: Database, key: IdempotencyKey, item: NewInboxItem): Promise<Keyed | null> {
+export async function insertInboxKeyed(
+  database: Database,
+  key: IdempotencyKey,
+  item: NewInboxItem,
+): Promise<Keyed | null> {
   const made = { resourceId: item.executionId, requestId: item.requestId }
   const exists = 'WHERE EXISTS (SELECT FROM workflow_executions WHERE id = $5::uuid)'
   return once(database, key, made, [insertInboxFrom('key', firstValue)], inboxParameters(item), exists)
 }
 
 /** Creates a workflow once for a key. The resource is the workflow. WORKFLOW_NAME_TAKEN leaves the key unused. */
-export async function insertWorkflowKeyed(database: Database, key: IdempotencyKey, workflow: NewWorkflow): Promise<Keyed> {
+export async function insertWorkflowKeyed(
+  database: Database,
+  key: IdempotencyKey,
+  workflow: NewWorkflow,
+): Promise<Keyed> {
   const made = { resourceId: workflow.id, requestId: null }
   const parts = insertWorkflowFrom('key', firstValue)
-  const keyed = await once(database, key, made, parts, workflowParameters(workflow)).catch((error) => nameTaken(database, workflow, error))
+  const keyed = await once(database, key, made, parts, workflowParameters(workflow)).catch((error) =>
+    nameTaken(database, workflow, error),
+  )
   return keyed!
 }
 

@@ -25,6 +25,8 @@ export async function checkDurability({ db }: Database): Promise<void> {
     const { rows } = await sql<{ value: string }>`SELECT current_setting(${setting}) AS value`.execute(db)
     if (rows[0]?.value !== 'off') continue
     const remedy = `Switch it on for this role and database (e.g. ALTER SYSTEM SET ${setting} = on; SELECT pg_reload_conf())`
-    throw new Error(`PostgreSQL runs with ${setting} = off: a crash could lose work that Cairn has confirmed. ${remedy}`)
+    throw new Error(
+      `PostgreSQL runs with ${setting} = off: a crash could lose work that Cairn has confirmed. ${remedy}`,
+    )
   }
 }

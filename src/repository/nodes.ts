@@ -94,8 +94,9 @@ async function deleteNodes({ pool }: Database, condition: string, parameters: un
   }
 }
 
-
 async function terminateBlockers(pool: Database['pool'], pid: number): Promise<void> {
   // What fails is tried again at the next tick, while the deletion waits.
-  await pool.query('SELECT pg_terminate_backend(blocker) FROM unnest(pg_blocking_pids($1)) AS blocker', [pid]).catch(() => {})
+  await pool
+    .query('SELECT pg_terminate_backend(blocker) FROM unnest(pg_blocking_pids($1)) AS blocker', [pid])
+    .catch(() => {})
 }

@@ -23,7 +23,11 @@ export async function insertSnapshot(
 }
 
 /** The newest snapshot with a seq of at most `throughSeq`, or null. Whether its seq is effective is the caller's to say. */
-export async function newestSnapshot({ db }: Database, executionId: string, throughSeq: number): Promise<Snapshot | null> {
+export async function newestSnapshot(
+  { db }: Database,
+  executionId: string,
+  throughSeq: number,
+): Promise<Snapshot | null> {
   const row = await db
     .selectFrom('execution_snapshots')
     .selectAll()

@@ -143,8 +143,8 @@ function merged(rows: readonly Row[], keyOf: (row: Row) => string): Row[] {
   const sums = new Map<string, Row>()
   for (const row of rows) {
     const key = keyOf(row)
-    let sum = sums.get(key)
-    if (sum === undefined) sums.set(key, (sum = { ...row, counts: emptyCounts() }))
+    const sum = sums.get(key) ?? { ...row, counts: emptyCounts() }
+    sums.set(key, sum)
     mergeCounts(sum.counts, row.counts)
   }
   return [...sums.values()]

@@ -2,8 +2,8 @@ import { claim, loadOwned } from './claim.ts'
 import type { Database } from './connection.ts'
 import { eventsAfter, rollbacksOf, tailMany } from './events.ts'
 import { executionsChangedSince, findExecution, findExecutionView, listExecutions } from './executions.ts'
-import { countSignals, inboxOf, inboxOfOwner, insertInbox } from './inbox.ts'
 import { findKey, insertInboxKeyed, insertWorkflowKeyed, startKeyed } from './idempotency.ts'
+import { countSignals, inboxOf, inboxOfOwner, insertInbox } from './inbox.ts'
 import { Lane } from './lane.ts'
 import { databaseNow, heartbeat, registerNode, removeNode, removeOtherNodes, sweep } from './nodes.ts'
 import { deleteSnapshotsBefore, insertSnapshot, newestSnapshot } from './snapshots.ts'
@@ -52,12 +52,16 @@ export const createStore = (database: Database) => ({
   readStatistics: bind(readStatistics, database),
   stepMedians: bind(stepMedians, database),
   /** A writer of this node; it connects with its first flush. */
-  openLane: (node: string, lane: number) => new Lane({ connect: database.connectLane, prepare: database.prepare, node, lane }),
+  openLane: (node: string, lane: number) =>
+    new Lane({ connect: database.connectLane, prepare: database.prepare, node, lane }),
 })
 
 export type Store = ReturnType<typeof createStore>
 
 const bind =
-  <Arguments extends unknown[], Result>(statement: (database: Database, ...rest: Arguments) => Result, database: Database) =>
+  <Arguments extends unknown[], Result>(
+    statement: (database: Database, ...rest: Arguments) => Result,
+    database: Database,
+  ) =>
   (...rest: Arguments): Result =>
     statement(database, ...rest)

@@ -60,8 +60,8 @@ export function tally(deltas: Iterable<StatisticsDelta>): StatisticsRow[] {
   for (const delta of deltas) {
     const { workflowId, version } = delta
     const key = `${workflowId}/${version}`
-    let row = rows.get(key)
-    if (row === undefined) rows.set(key, (row = { workflowId, version, counts: emptyCounts() }))
+    const row = rows.get(key) ?? { workflowId, version, counts: emptyCounts() }
+    rows.set(key, row)
     add(row.counts, delta)
   }
   return [...rows.values()]

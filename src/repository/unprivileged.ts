@@ -27,7 +27,11 @@ export function unprivileged(dataDir: string, folders: readonly string[]): Unpri
   if (closed === undefined) return { user, run: (program, args) => runPlain(program, args, user) }
   if (!isProgram(setpriv)) throw new Error(advice(closed))
   // access(2) drops the capabilities of a non-root user unless no_setuid_fixup is set, and initdb asks access(2).
-  const capabilities = ['--inh-caps=-all,+dac_override', '--ambient-caps=-all,+dac_override', '--securebits=+no_setuid_fixup']
+  const capabilities = [
+    '--inh-caps=-all,+dac_override',
+    '--ambient-caps=-all,+dac_override',
+    '--securebits=+no_setuid_fixup',
+  ]
   const prefix = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', ...capabilities]
   return {
     user,
@@ -38,7 +42,11 @@ export function unprivileged(dataDir: string, folders: readonly string[]): Unpri
   }
 }
 
-async function runPlain(program: string, args: readonly string[], options: { uid?: number; gid?: number }): Promise<string> {
+async function runPlain(
+  program: string,
+  args: readonly string[],
+  options: { uid?: number; gid?: number },
+): Promise<string> {
   try {
     // A working directory that the user cannot enter would be an error of its own.
     const { stdout } = await run(program, args, { ...options, cwd: '/', windowsHide: true })

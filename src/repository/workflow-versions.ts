@@ -17,7 +17,11 @@ export interface WorkflowVersion {
 }
 
 /** The version, or null. */
-export async function findVersion(database: Database, workflowId: string, version: number): Promise<WorkflowVersion | null> {
+export async function findVersion(
+  database: Database,
+  workflowId: string,
+  version: number,
+): Promise<WorkflowVersion | null> {
   const row = await versionsOf(database, workflowId).where('version', '=', version).executeTakeFirst()
   return row === undefined ? null : toVersion(row)
 }
@@ -41,7 +45,12 @@ export async function listVersions(
  * Makes a version the one that new executions run; name, description and tags follow its definition, a deprecation is
  * lifted. Active already: no change. WORKFLOW_NOT_FOUND, WORKFLOW_ARCHIVED, VERSION_NOT_FOUND, WORKFLOW_NAME_TAKEN.
  */
-export async function activateVersion(database: Database, workflowId: string, version: number, at: number): Promise<Workflow> {
+export async function activateVersion(
+  database: Database,
+  workflowId: string,
+  version: number,
+  at: number,
+): Promise<Workflow> {
   let taken = { namespace: 'default', name: '' }
   await database.db
     .transaction()
@@ -69,7 +78,12 @@ export async function activateVersion(database: Database, workflowId: string, ve
 }
 
 /** Takes a version out of use for new executions. VERSION_ACTIVE for the active one. Deprecated already: no change. */
-export async function deprecateVersion(database: Database, workflowId: string, version: number, at: number): Promise<WorkflowVersion> {
+export async function deprecateVersion(
+  database: Database,
+  workflowId: string,
+  version: number,
+  at: number,
+): Promise<WorkflowVersion> {
   await database.db.transaction().execute(async (trx) => {
     const workflow = await lockActive(trx, workflowId)
     if (workflow.active_version === version) throw new CairnError('VERSION_ACTIVE', [version, workflowId])

@@ -45,7 +45,9 @@ export interface WorkflowFilter {
 /** The statements that make a workflow with its version 1, once for each row of `source`; `first` numbers the parameters. */
 export function insertWorkflowFrom(source: string, first: number): string[] {
   const types = ['uuid', 'text', 'text', 'text', 'text[]', 'bigint', 'json']
-  const [id, namespace, name, description, tags, at, definition] = types.map((type, index) => `$${first + index}::${type}`)
+  const [id, namespace, name, description, tags, at, definition] = types.map(
+    (type, index) => `$${first + index}::${type}`,
+  )
   return [
     `INSERT INTO workflows
        (id, namespace, name, description, tags, created_at, updated_at, active_version, newest_version, status)
@@ -74,7 +76,11 @@ export async function insertWorkflow(database: Database, workflow: NewWorkflow):
 }
 
 /** Turns a violation of the names' uniqueness into WORKFLOW_NAME_TAKEN, which names the workflow that has it. */
-export async function nameTaken(database: Database, { namespace, name }: { namespace: string; name: string }, error: unknown): Promise<never> {
+export async function nameTaken(
+  database: Database,
+  { namespace, name }: { namespace: string; name: string },
+  error: unknown,
+): Promise<never> {
   if ((error as { constraint?: string }).constraint !== 'workflows_name') throw error
   const { items } = await listWorkflows(database, { namespace, name, status: 'active' }, 1)
   throw new CairnError('WORKFLOW_NAME_TAKEN', [name, items[0]?.id ?? 'just now'], { cause: error })
@@ -121,7 +127,12 @@ export async function findWorkflow({ db }: Database, id: string): Promise<Workfl
 }
 
 /** Newest first; filters are combined with "and". CURSOR_INVALID. */
-export async function listWorkflows({ db }: Database, filter: WorkflowFilter, limit: number, cursor?: string): Promise<Page<Workflow>> {
+export async function listWorkflows(
+  { db }: Database,
+  filter: WorkflowFilter,
+  limit: number,
+  cursor?: string,
+): Promise<Page<Workflow>> {
   const after = decodeCursor(cursor)
   const { namespace = 'default', workflowId, name, tag, status } = filter
   let query = withDefinition(db.selectFrom('workflows'))
@@ -133,7 +144,8 @@ export async function listWorkflows({ db }: Database, filter: WorkflowFilter, li
   if (name !== undefined) query = query.where('name', '=', name)
   if (tag !== undefined) query = query.where(sql<boolean>`tags @> ${[tag]}::text[]`)
   if (status !== undefined) query = query.where('status', '=', status)
-  if (after !== null) query = query.where(sql<boolean>`(workflows.created_at, id) < (${after.order}, ${after.id}::uuid)`)
+  if (after !== null)
+    query = query.where(sql<boolean>`(workflows.created_at, id) < (${after.order}, ${after.id}::uuid)`)
   return page(await query.execute(), limit, (row) => ({ order: row.created_at, id: row.id }), toWorkflow)
 }
 

@@ -13,7 +13,13 @@ async function insert(t: import('tap').Test, store: Store, ...given: Partial<Exe
   const writer = await registerTestNode(store)
   const lane = store.openLane(writer, 0)
   const rows = given.map((row) => executionRow(row))
-  t.equal(await lane.flush(rows.map((row) => startOf(row)), false), 'committed')
+  t.equal(
+    await lane.flush(
+      rows.map((row) => startOf(row)),
+      false,
+    ),
+    'committed',
+  )
   await lane.close()
   return rows
 }
@@ -23,7 +29,6 @@ const idsOf = (rows: readonly ExecutionRow[]): string[] => rows.map((row) => row
 async function claim(store: Store, node: string, limits = all): Promise<ExecutionRow[]> {
   return (await store.claim(node, limits)).map((claimed) => claimed.execution)
 }
-
 
 t.test('an execution without owner is claimed when it is due, and only then', async (t) => {
   const { store } = await createTestStore(t)
@@ -42,7 +47,11 @@ t.test('an execution without owner is claimed when it is due, and only then', as
   )
   const claimed = await claim(store, node)
   t.same(idsOf(claimed).toSorted(), idsOf([start!, parked!, released!]).toSorted())
-  t.same(claimed.find((row) => row.id === parked!.id), { ...parked!, owner: node }, 'nothing but the owner changes')
+  t.same(
+    claimed.find((row) => row.id === parked!.id),
+    { ...parked!, owner: node },
+    'nothing but the owner changes',
+  )
   t.same(await claim(store, node), [], 'once')
   t.same(idsOf(await store.loadOwned(node)).toSorted(), idsOf(claimed).toSorted())
 })
@@ -134,7 +143,11 @@ t.test('a node claims only formats that it knows', async (t) => {
 
 t.test('nodes that claim at the same time share the work and lose none', async (t) => {
   const { store } = await createTestStore(t)
-  const rows = await insert(t, store, ...Array.from({ length: 200 }, () => ({ status: 'pending', wakeAt: past }) as const))
+  const rows = await insert(
+    t,
+    store,
+    ...Array.from({ length: 200 }, () => ({ status: 'pending', wakeAt: past }) as const),
+  )
   const nodes = await Promise.all(Array.from({ length: 4 }, () => registerTestNode(store)))
   const claimed: string[] = []
   while (claimed.length < rows.length) {

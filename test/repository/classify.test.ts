@@ -1,5 +1,5 @@
-import t from 'tap'
 import pg from 'pg'
+import t from 'tap'
 import { classify } from '../../src/repository/classify.ts'
 
 function databaseError(code: string, constraint?: string): Error {
@@ -7,7 +7,20 @@ function databaseError(code: string, constraint?: string): Error {
 }
 
 t.test('what may pass is sent again, whatever the cause', async (t) => {
-  for (const code of ['08006', '57P01', '57P02', '57P03', '53300', '53100', '40001', '40P01', '25006', '55P03', '57014', '42501']) {
+  for (const code of [
+    '08006',
+    '57P01',
+    '57P02',
+    '57P03',
+    '53300',
+    '53100',
+    '40001',
+    '40P01',
+    '25006',
+    '55P03',
+    '57014',
+    '42501',
+  ]) {
     t.equal(classify(databaseError(code)), 'retry', code)
   }
   t.equal(classify(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })), 'retry')

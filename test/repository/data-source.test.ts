@@ -51,7 +51,11 @@ t.test('values come as JSON: numbers where they are exact, text where they are n
 t.test('parameters are values, never SQL', async (t) => {
   const { dataSource } = await createDataSource(t)
   const evil = "'; DROP TABLE nodes; --"
-  const { rows } = await dataSource.query('SELECT $1::text AS text, $2::int[] AS list, $3::json AS json', [evil, [1, 2], { a: 1 }])
+  const { rows } = await dataSource.query('SELECT $1::text AS text, $2::int[] AS list, $3::json AS json', [
+    evil,
+    [1, 2],
+    { a: 1 },
+  ])
   t.same(rows, [{ text: evil, list: [1, 2], json: { a: 1 } }])
 })
 
@@ -79,7 +83,9 @@ t.test('a read-only query cannot write, and cannot leave its transaction', async
 t.test('the server ends a statement that takes longer than it may', async (t) => {
   const { dataSource } = await createDataSource(t)
   await t.rejects(dataSource.query('SELECT pg_sleep(60)', [], { statementTimeoutMs: 20 }), { code: '57014' })
-  t.same((await dataSource.query("SELECT current_setting('statement_timeout') AS timeout", [])).rows, [{ timeout: '0' }])
+  t.same((await dataSource.query("SELECT current_setting('statement_timeout') AS timeout", [])).rows, [
+    { timeout: '0' },
+  ])
 })
 
 t.test('an abort cancels the statement on the server and undoes it', async (t) => {

@@ -66,13 +66,17 @@ t.test('a server that outlived a killed process is adopted, and that process is 
   await adopted.stop()
 })
 
-t.test('a closed folder is no obstacle to root, which lends PostgreSQL another user', { skip: process.geteuid?.() !== 0 }, async (t) => {
-  const closed = t.testdir()
-  chmodSync(closed, 0o700)
-  const server = await startEmbedded({ dataDir: closed })
-  await withClient(server.url, (client) => client.query('CREATE TABLE x ()'))
-  await server.stop()
-})
+t.test(
+  'a closed folder is no obstacle to root, which lends PostgreSQL another user',
+  { skip: process.geteuid?.() !== 0 },
+  async (t) => {
+    const closed = t.testdir()
+    chmodSync(closed, 0o700)
+    const server = await startEmbedded({ dataDir: closed })
+    await withClient(server.url, (client) => client.query('CREATE TABLE x ()'))
+    await server.stop()
+  },
+)
 
 t.test('what PostgreSQL says is in the error when it cannot start', async (t) => {
   const broken = t.testdir({ postgres: { PG_VERSION: '9' } })

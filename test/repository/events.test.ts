@@ -28,11 +28,25 @@ t.test('journals are read in order, in pages, within bounds', async (t) => {
     100,
   )
   const of = (id: string) => tails.filter((event) => event.executionId === id).map((event) => event.seq)
-  t.same([of(one.id), of(two.id)], [
-    [8, 9],
-    [1, 2, 3],
-  ])
-  t.equal((await store.tailMany([{ executionId: one.id, after: 0 }, { executionId: two.id, after: 0 }], 4)).length, 4)
+  t.same(
+    [of(one.id), of(two.id)],
+    [
+      [8, 9],
+      [1, 2, 3],
+    ],
+  )
+  t.equal(
+    (
+      await store.tailMany(
+        [
+          { executionId: one.id, after: 0 },
+          { executionId: two.id, after: 0 },
+        ],
+        4,
+      )
+    ).length,
+    4,
+  )
   t.same(await store.tailMany([], 10), [])
 })
 
@@ -42,7 +56,8 @@ t.test('rollbacks are read without the rest of the journal', async (t) => {
   const lane = store.openLane(node, 0)
   t.teardown(() => lane.close())
   const row = executionRow({ owner: node })
-  const rollback = (seq: number) => appendedEvent(row.id, seq, { type: 'execution.rolled_back', path: null, attempt: null })
+  const rollback = (seq: number) =>
+    appendedEvent(row.id, seq, { type: 'execution.rolled_back', path: null, attempt: null })
   await lane.flush([startOf(row)], false)
   t.same(await store.rollbacksOf(row.id), [])
   await lane.flush([appendOf(row.id, 2, 2, { events: [rollback(2), appendedEvent(row.id, 3), rollback(4)] })], false)
@@ -52,16 +67,25 @@ t.test('rollbacks are read without the rest of the journal', async (t) => {
   )
 })
 
-t.test('the newest snapshot at or before a seq is found, and deletion spares the one that is still needed', async (t) => {
-  const { store } = await createTestStore(t)
-  const executionId = v7()
-  for (const seq of [10, 20, 30]) await store.insertSnapshot({ executionId, seq, state: { b: seq, a: '\u0000' }, createdAt: 1 })
-  await store.insertSnapshot({ executionId, seq: 30, state: 'another', createdAt: 2 })
-  const seqAt = async (through: number) => (await store.newestSnapshot(executionId, through))?.seq ?? null
-  t.same(await store.newestSnapshot(executionId, 1000), { executionId, seq: 30, state: { b: 30, a: '\u0000' }, createdAt: 1 })
-  t.same([await seqAt(30), await seqAt(29), await seqAt(10), await seqAt(9)], [30, 20, 10, null])
-  await store.deleteSnapshotsBefore(executionId, 9)
-  t.equal(await seqAt(19), 10)
-  await store.deleteSnapshotsBefore(executionId, 25)
-  t.same([await seqAt(19), await seqAt(25), await seqAt(30)], [null, 20, 30])
-})
+t.test(
+  'the newest snapshot at or before a seq is found, and deletion spares the one that is still needed',
+  async (t) => {
+    const { store } = await createTestStore(t)
+    const executionId = v7()
+    for (const seq of [10, 20, 30])
+      await store.insertSnapshot({ executionId, seq, state: { b: seq, a: '\u0000' }, createdAt: 1 })
+    await store.insertSnapshot({ executionId, seq: 30, state: 'another', createdAt: 2 })
+    const seqAt = async (through: number) => (await store.newestSnapshot(executionId, through))?.seq ?? null
+    t.same(await store.newestSnapshot(executionId, 1000), {
+      executionId,
+      seq: 30,
+      state: { b: 30, a: '\u0000' },
+      createdAt: 1,
+    })
+    t.same([await seqAt(30), await seqAt(29), await seqAt(10), await seqAt(9)], [30, 20, 10, null])
+    await store.deleteSnapshotsBefore(executionId, 9)
+    t.equal(await seqAt(19), 10)
+    await store.deleteSnapshotsBefore(executionId, 25)
+    t.same([await seqAt(19), await seqAt(25), await seqAt(30)], [null, 20, 30])
+  },
+)

@@ -9,7 +9,10 @@ async function createExecutions(t: import('tap').Test, given: Partial<ExecutionR
   const lane = store.openLane(node, 0)
   t.teardown(() => lane.close())
   const rows = given.map((row) => executionRow({ owner: node, ...row }))
-  await lane.flush(rows.map((row) => startOf(row)), false)
+  await lane.flush(
+    rows.map((row) => startOf(row)),
+    false,
+  )
   return { store, lane, rows }
 }
 
@@ -39,7 +42,12 @@ t.test('a list goes through all pages, newest first, without gap or repeat, also
 
 t.test('a cursor that no list gave out is refused', async (t) => {
   const { store } = await createTestStore(t)
-  for (const cursor of ['', 'x', Buffer.from('[1]').toString('base64url'), Buffer.from('[1,"\' OR 1"]').toString('base64url')]) {
+  for (const cursor of [
+    '',
+    'x',
+    Buffer.from('[1]').toString('base64url'),
+    Buffer.from('[1,"\' OR 1"]').toString('base64url'),
+  ]) {
     await t.rejects(store.listExecutions({}, 10, cursor), { code: 'CURSOR_INVALID' }, cursor)
     await t.rejects(store.listWorkflows({}, 10, cursor), { code: 'CURSOR_INVALID' })
   }
@@ -76,7 +84,10 @@ t.test('filters are combined with "and"', async (t) => {
     createdBefore: 1_700_000_000_501,
   } as const
   const { items } = await store.listExecutions(filter, 10)
-  t.same(items.map((item) => item.id), [rows[0]!.id])
+  t.same(
+    items.map((item) => item.id),
+    [rows[0]!.id],
+  )
   t.notOk('input' in items[0]! || 'output' in items[0]!, 'payloads stay out of lists')
   const { input: _input, output: _output, ...summary } = rows[0]!
   t.same(items[0], { ...summary, percentage: 0, path: null })
@@ -96,7 +107,11 @@ t.test('views and lists show the newest event, while the row stays as it was', a
 
 t.test('changes of a workflow are found by the time that they carry, as of the change', async (t) => {
   const workflowId = v7()
-  const { store, lane, rows } = await createExecutions(t, [{ workflowId, updatedAt: 10 }, { workflowId, updatedAt: 20 }, { updatedAt: 30 }])
+  const { store, lane, rows } = await createExecutions(t, [
+    { workflowId, updatedAt: 10 },
+    { workflowId, updatedAt: 20 },
+    { updatedAt: 30 },
+  ])
   t.same(
     (await store.executionsChangedSince([workflowId], 10, 10)).map((change) => change.id),
     [rows[0]!.id, rows[1]!.id],

@@ -48,10 +48,20 @@ t.test('a flush writes many executions, with and without values, in one statemen
   const lane = store.openLane(node, 0)
   t.teardown(() => lane.close())
   const rows = Array.from({ length: 50 }, (_, index) =>
-    executionRow({ owner: node, triggeredBy: index % 2 === 0 ? null : `user ${index}`, requested: index % 3 === 0 ? 'pause' : null }),
+    executionRow({
+      owner: node,
+      triggeredBy: index % 2 === 0 ? null : `user ${index}`,
+      requested: index % 3 === 0 ? 'pause' : null,
+    }),
   )
   const order = rows.toSorted(() => 0.5 - Math.random())
-  t.equal(await lane.flush(order.map((row) => startOf(row)), false), 'committed')
+  t.equal(
+    await lane.flush(
+      order.map((row) => startOf(row)),
+      false,
+    ),
+    'committed',
+  )
   for (const row of rows) t.same(await store.findExecution(row.id), row)
   t.equal(await count(database, 'execution_events'), 50)
 })
@@ -130,21 +140,24 @@ t.test('a resend of what never arrived writes all of it', async (t) => {
   t.equal(await count(database, 'execution_statistics'), 1)
 })
 
-t.test('a resend of which one append stands and another does not is refused as data, so that it is halved', async (t) => {
-  const { store, database } = await createTestStore(t)
-  const { classify } = await import('../../src/repository/classify.ts')
-  const node = await registerTestNode(store)
-  const lane = store.openLane(node, 0)
-  t.teardown(() => lane.close())
-  const [one, two] = [startOf(executionRow({ owner: node })), startOf(executionRow({ owner: node }))]
-  await lane.flush([one], false)
-  const error = await lane.flush([one, two], true).catch((thrown: unknown) => thrown)
-  t.equal(classify(error), 'data')
-  t.equal(await count(database, 'execution_events'), 1)
-  t.equal(await lane.flush([one], true), 'committed')
-  t.equal(await lane.flush([two], true), 'committed')
-  t.equal(await count(database, 'workflow_executions'), 2)
-})
+t.test(
+  'a resend of which one append stands and another does not is refused as data, so that it is halved',
+  async (t) => {
+    const { store, database } = await createTestStore(t)
+    const { classify } = await import('../../src/repository/classify.ts')
+    const node = await registerTestNode(store)
+    const lane = store.openLane(node, 0)
+    t.teardown(() => lane.close())
+    const [one, two] = [startOf(executionRow({ owner: node })), startOf(executionRow({ owner: node }))]
+    await lane.flush([one], false)
+    const error = await lane.flush([one, two], true).catch((thrown: unknown) => thrown)
+    t.equal(classify(error), 'data')
+    t.equal(await count(database, 'execution_events'), 1)
+    t.equal(await lane.flush([one], true), 'committed')
+    t.equal(await lane.flush([two], true), 'committed')
+    t.equal(await count(database, 'workflow_executions'), 2)
+  },
+)
 
 t.test('one bad row refuses the whole flush', async (t) => {
   const { store, database } = await createTestStore(t)
@@ -159,7 +172,9 @@ t.test('one bad row refuses the whole flush', async (t) => {
     const error = await lane.flush([good, bad], false).catch((thrown: unknown) => thrown)
     t.equal(classify(error), 'data')
   }
-  const broken = appendOf(good.executionId, 2, 2, { events: [appendedEvent(good.executionId, 2, { text: '{"a":\n1}' })] })
+  const broken = appendOf(good.executionId, 2, 2, {
+    events: [appendedEvent(good.executionId, 2, { text: '{"a":\n1}' })],
+  })
   t.equal(classify(await lane.flush([good, broken], false).catch((thrown: unknown) => thrown)), 'data')
   t.equal(await count(database, 'execution_events'), 0)
   t.equal(await count(database, 'workflow_executions'), 0)

@@ -66,8 +66,16 @@ t.test('a keyed signal is put in the inbox once; its replay tells of the first r
   t.equal(await store.insertInboxKeyed(key, item()), null, 'there is no such execution yet')
   await store.startKeyed({ ...key, key: 'start' }, { ...startOf(insert), insert })
   const [first, second] = [item(), item()]
-  t.same(await store.insertInboxKeyed(key, first), { resourceId: executionId, requestId: first.requestId, replayed: false })
-  t.same(await store.insertInboxKeyed(key, second), { resourceId: executionId, requestId: first.requestId, replayed: true })
+  t.same(await store.insertInboxKeyed(key, first), {
+    resourceId: executionId,
+    requestId: first.requestId,
+    replayed: false,
+  })
+  t.same(await store.insertInboxKeyed(key, second), {
+    resourceId: executionId,
+    requestId: first.requestId,
+    replayed: true,
+  })
   t.match(await store.inboxOf([executionId]), [{ ...first }])
 })
 
@@ -82,6 +90,9 @@ t.test('a keyed workflow is created once, and a name that is taken leaves the ke
   t.same(await store.insertWorkflowKeyed(key, again), { resourceId: first.id, requestId: null, replayed: true })
   t.match(await store.findWorkflow(first.id), { name: 'one', version: 1 })
   const other = { ...key, key: 'k-2' }
-  await t.rejects(store.insertWorkflowKeyed(other, workflow('one')), { code: 'WORKFLOW_NAME_TAKEN', message: new RegExp(first.id) })
+  await t.rejects(store.insertWorkflowKeyed(other, workflow('one')), {
+    code: 'WORKFLOW_NAME_TAKEN',
+    message: new RegExp(first.id),
+  })
   t.equal((await store.insertWorkflowKeyed(other, workflow('two'))).replayed, false)
 })

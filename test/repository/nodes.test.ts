@@ -22,7 +22,10 @@ t.test('a lease that has run out cannot be renewed, and an id that is gone never
 t.test('a sweep deletes expired nodes with their lanes, and no others', async (t) => {
   const { store, database } = await createTestStore(t)
   const alive = await registerTestNode(store, { lanes: 2 })
-  const dead = [await registerTestNode(store, { leaseMs: -1, lanes: 3 }), await registerTestNode(store, { leaseMs: -1 })]
+  const dead = [
+    await registerTestNode(store, { leaseMs: -1, lanes: 3 }),
+    await registerTestNode(store, { leaseMs: -1 }),
+  ]
   t.same((await store.sweep()).toSorted(), dead.toSorted())
   t.same(await store.sweep(), [])
   const { rows } = await database.pool.query('SELECT node_id, lane FROM node_lanes ORDER BY lane')

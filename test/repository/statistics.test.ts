@@ -46,7 +46,10 @@ async function createCounter(t: import('tap').Test) {
   t.teardown(() => lane.close())
   const flush = async (...deltas: StatisticsDelta[]) => {
     const row = executionRow({ owner: node })
-    t.equal(await lane.flush([startOf(row), appendOf(executionRow().id, 1, 1, { statistics: deltas })], false), 'committed')
+    t.equal(
+      await lane.flush([startOf(row), appendOf(executionRow().id, 1, 1, { statistics: deltas })], false),
+      'committed',
+    )
   }
   return { store, database, flush }
 }
@@ -122,17 +125,27 @@ t.test('folding changes nothing that can be read, from however many nodes at onc
       delta({ ...of, steps: [{ stepId: `s${index % 3}`, outcome: 'completed', durationMs: index }] }),
     )
   }
-  const before = [await store.readStatistics(), await store.readStatistics(workflowId), await store.readStatistics(other)]
+  const before = [
+    await store.readStatistics(),
+    await store.readStatistics(workflowId),
+    await store.readStatistics(other),
+  ]
   const folded = await Promise.all([store.foldStatistics(), store.foldStatistics(), store.foldStatistics()])
   t.equal(folded[0] + folded[1] + folded[2], 40)
   t.equal(await store.foldStatistics(), 0)
-  const read = async () => [await store.readStatistics(), await store.readStatistics(workflowId), await store.readStatistics(other)]
+  const read = async () => [
+    await store.readStatistics(),
+    await store.readStatistics(workflowId),
+    await store.readStatistics(other),
+  ]
   t.same(await read(), before)
   await flush(delta({ status: { from: null, to: 'running' } }))
   const more = await read()
   t.equal(await store.foldStatistics(), 1)
   t.same(await read(), more)
   // Folded by hour: the fresh row went into a bucket that was there, unless the hour ended just now.
-  const { rows } = await database.pool.query('SELECT count(*)::integer AS rows FROM execution_statistics WHERE NOT folded')
+  const { rows } = await database.pool.query(
+    'SELECT count(*)::integer AS rows FROM execution_statistics WHERE NOT folded',
+  )
   t.same(rows, [{ rows: 0 }])
 })

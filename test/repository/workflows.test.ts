@@ -75,7 +75,10 @@ t.test('every version is counted once, also when they come at the same time', as
   t.equal((await store.findWorkflow(id))!.version, 6)
   const first = await store.listVersions(id, 4)
   const second = await store.listVersions(id, 4, first.nextCursor!)
-  t.same([...first.items, ...second.items].map((version) => version.version), [6, 5, 4, 3, 2, 1])
+  t.same(
+    [...first.items, ...second.items].map((version) => version.version),
+    [6, 5, 4, 3, 2, 1],
+  )
   t.equal(second.nextCursor, null)
 })
 
@@ -113,13 +116,20 @@ t.test('the list filters and pages, newest first', async (t) => {
   const { store } = await createTestStore(t)
   const made = []
   for (let index = 0; index < 7; index += 1) {
-    made.push(await store.insertWorkflow(newWorkflow(`w${index}`, { at: 100 + Math.floor(index / 3), tags: index % 2 ? ['odd'] : [] })))
+    made.push(
+      await store.insertWorkflow(
+        newWorkflow(`w${index}`, { at: 100 + Math.floor(index / 3), tags: index % 2 ? ['odd'] : [] }),
+      ),
+    )
   }
   const expected = made.toSorted((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1)).map(({ id }) => id)
   const first = await store.listWorkflows({}, 3)
   const second = await store.listWorkflows({}, 3, first.nextCursor!)
   const third = await store.listWorkflows({}, 3, second.nextCursor!)
-  t.same([...first.items, ...second.items, ...third.items].map(({ id }) => id), expected)
+  t.same(
+    [...first.items, ...second.items, ...third.items].map(({ id }) => id),
+    expected,
+  )
   t.equal(third.nextCursor, null)
   t.same((await store.listWorkflows({ name: 'w3' }, 10)).items, [made[3]])
   t.equal((await store.listWorkflows({ tag: 'odd' }, 10)).items.length, 3)

@@ -26,6 +26,7 @@ export function compileAction(
   const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
   plan.config = compileTemplateInto(findings, rest, {
     names: all.names,
+    // Of an unknown action nobody knows; its name is fault enough.
     secretFields: shape?.secretFields ?? [''],
     literalFields: shape?.literalFields ?? [],
   })

@@ -13,9 +13,6 @@ const constants: ReadonlyMap<string, Value> = new Map([
   ['Infinity', Number.POSITIVE_INFINITY],
 ])
 
-/** Names that are never looked up in variables or input. */
-export const reservedNames: ReadonlySet<string> = new Set([...roots, ...constants.keys(), 'steps', 'secrets'])
-
 const nowhere = Symbol('nowhere')
 
 /** A bare name: arrow parameters, the place's own names, roots, variables, members of input, in this order. */

@@ -1,6 +1,7 @@
 import type { Json } from '../../definition/json.ts'
 import { resolve } from './data.ts'
 import type { ExecutionError, Refusal, RolledBack } from './event.ts'
+import { pending } from './pending.ts'
 import { type ExecutionState, isFinished } from './state.ts'
 import { cancel, proceedPending, reach, restart } from './steps/step.ts'
 import { resetTimers, setDeadline, shiftTimes, stopDeadline, stopTimers } from './timeouts.ts'
@@ -82,13 +83,15 @@ function finish(turn: Turn, status: 'completed' | 'failed' | 'cancelled'): void 
   state.timeoutLeftMs = null
 }
 
-/** A failed execution goes on from the step that failed; its timeout begins anew. */
+/** A failed execution goes on from the step that failed, a quarantined one from where it stood; its timeout begins anew. */
 export function retry(turn: Turn): void {
   const { state, plan } = turn
   reopen(state, 'running')
   setDeadline(turn, plan.timeoutMs)
-  if (state.steps.get('')?.status === 'completed') turn.commands.push({ type: 'complete' })
-  else restart(turn, plan.root, '')
+  const root = state.steps.get('')
+  if (root === undefined) start(turn)
+  else if (root.status === 'failed' || root.status === 'cancelled') restart(turn, plan.root, '')
+  else turn.commands.push(...pending(plan, state))
 }
 
 /**
