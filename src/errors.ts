@@ -8,11 +8,17 @@ export const errors = {
   MEDIA_TYPE_UNSUPPORTED: ['Send the body as application/json, not %s', 415],
   ROUTE_NOT_FOUND: ['There is no %s %s; /docs lists the routes', 404],
   WORKFLOW_NOT_FOUND: ['Workflow %s does not exist', 404],
-  WORKFLOW_NAME_TAKEN: ['A workflow named "%s" exists already: %s. PUT a new version of it, or choose another name', 409],
+  WORKFLOW_NAME_TAKEN: [
+    'A workflow named "%s" exists already: %s. PUT a new version of it, or choose another name',
+    409,
+  ],
   WORKFLOW_ARCHIVED: ['Workflow %s is archived and takes no new executions or versions', 409],
   VERSION_NOT_FOUND: ['Workflow %s has no version %s', 404],
   VERSION_CONFLICT: ['If-Match names version %s, but the newest is %s', 412],
-  VERSION_DEPRECATED: ['Version %s of workflow %s is deprecated and takes no new executions; start another version', 409],
+  VERSION_DEPRECATED: [
+    'Version %s of workflow %s is deprecated and takes no new executions; start another version',
+    409,
+  ],
   VERSION_ACTIVE: ['Version %s of workflow %s is the active one: activate another before deprecating it', 409],
   DEFINITION_INVALID: ['The definition has %s fault(s); see errors', 422],
   INPUT_INVALID: ["The input does not fit the workflow's inputSchema; see errors", 422],
@@ -51,7 +57,11 @@ export class CairnError extends Error {
   /** Further members of the problem, e.g. the execution's present status. */
   readonly details: Readonly<Record<string, string | number | null>>
 
-  constructor(code: ErrorCode, parameters: readonly unknown[] = [], options: { faults?: readonly Fault[]; details?: Record<string, string | number | null>; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    parameters: readonly unknown[] = [],
+    options: { faults?: readonly Fault[]; details?: Record<string, string | number | null>; cause?: unknown } = {},
+  ) {
     const [message, status] = errors[code]
     super(format(message, ...parameters), { cause: options.cause })
     this.name = 'CairnError'

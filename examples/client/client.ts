@@ -29,6 +29,7 @@ export interface Progress {
   readonly totalSteps: number
   readonly percentage: number
   readonly lastSeq: number
+  readonly currentStep: { readonly path: string; readonly name: string } | null
   readonly steps: readonly { readonly path: string; readonly name: string }[]
 }
 

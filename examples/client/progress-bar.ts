@@ -17,7 +17,7 @@ export class ProgressBar {
   /** What is under way now. Only a terminal shows it. */
   show(percentage: number, label: string): void {
     if (!this.#out.isTTY) return
-    const room = Math.max(0, (this.#out.columns ?? 80) - cells - 12)
+    const room = Math.max(0, (this.#out.columns || 80) - cells - 12)
     this.#out.write(`\r\x1b[K  ${barOf(percentage)} ${styleText('dim', label.slice(0, room))}`)
     this.#isDrawn = true
   }

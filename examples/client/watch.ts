@@ -21,14 +21,16 @@ export async function watch(
   const events: JournalEvent[] = []
   const names = new Map<string, string>()
   let percentage = 0
+  let doing = ''
   for await (const message of follow(url, executionId, options.after)) {
     switch (message.type) {
       case 'snapshot':
         for (const { path, name } of message.progress.steps) names.set(path, name)
         percentage = message.progress.percentage
+        doing = message.progress.currentStep?.name ?? ''
         break
       case 'step.started':
-        bar.show(percentage, `${names.get(message.path) ?? message.path} …`)
+        doing = names.get(message.path) ?? message.path
         break
       case 'event': {
         const { event } = message
@@ -36,13 +38,15 @@ export async function watch(
         events.push(event)
         const text = describe(event, names)
         if (text !== null) bar.note(percentage, text)
-        bar.show(percentage, event.type === 'execution.paused' ? 'paused' : '')
+        if (event.path !== undefined) doing = ''
+        bar.show(percentage, event.type === 'execution.paused' ? 'paused' : doing)
         await options.onEvent?.(event, (text) => bar.note(percentage, text))
         if (!ends.test(event.type)) break
         bar.end()
         return events
       }
     }
+    bar.show(percentage, doing)
   }
   throw new Error(`The stream of execution ${executionId} ended`)
 }

@@ -43,7 +43,8 @@ export async function startOwnService(resources: AsyncDisposableStack, config: o
     service.kill('SIGTERM')
     const [code, signal] = await exit
     clearTimeout(late)
-    if (code !== 0) throw new Error(`The service ended with ${code ?? signal} when it was told to stop`)
+    // A signal ends it at once while it has not begun anything yet.
+    if (code !== 0 && signal !== 'SIGTERM') throw new Error(`The service ended with ${code ?? signal} when it was told to stop`)
   })
 
   const lines: string[] = []
@@ -56,7 +57,7 @@ export async function startOwnService(resources: AsyncDisposableStack, config: o
       if (url !== undefined) ready.resolve(url)
     })
   }
-  exit.then(([code]) => ready.reject(new Error(`The service ended with ${code}:\n${lines.join('\n')}`)))
+  exit.then(([code]) => ready.reject(new Error(`The service ended with ${code}:\n${lines.join('\n')}`)), ready.reject)
   return ready.promise
 }
 

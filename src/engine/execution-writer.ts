@@ -22,6 +22,8 @@ export class ExecutionWriter implements AppendSink {
   readonly #waiters: { resolve(): void; reject(error: Error): void }[] = []
   #draft = new Draft()
   #inFlight: readonly Effect[] | null = null
+  /** The row as the first append inserts it. */
+  #inserted: ExecutionRow | null = null
   /** What the row will say once all that was sent is committed; null: the first append inserts it. */
   #image: RowImage | null
 
@@ -30,6 +32,11 @@ export class ExecutionWriter implements AppendSink {
     this.#image = isNew ? null : { status: row.status, requested: row.requested }
     this.#services = services
     this.#outcomes = outcomes
+  }
+
+  /** A new execution's row as it was written; null before that. */
+  get inserted(): ExecutionRow | null {
+    return this.#inserted
   }
 
   get draft(): Draft {
@@ -61,6 +68,7 @@ export class ExecutionWriter implements AppendSink {
     if (image !== null) this.#image = image
     this.#inFlight = draft.effects
     const append = draft.toAppend(this.#row, image, before === null, statusChange(before, state))
+    if (append.insert !== undefined) this.#inserted = append.insert
     this.#services.journal.append(append, this)
     return image?.owner === null
   }

@@ -33,8 +33,6 @@ type Phase = 'live' | 'rolling_back' | 'leaving' | 'left' | 'dropped'
 /** How long it may keep the event loop, between steps without effects. */
 const LONGEST_TURN_MS = 10
 
-const PARK = 'park'
-
 export class Executor implements WriterOutcomes {
   readonly id: string
   readonly plan: Plan
@@ -63,13 +61,15 @@ export class Executor implements WriterOutcomes {
     this.#snapshots = new Snapshots(row.id, services)
   }
 
-  /** Resolves when all that was recorded so far is committed; rejects when it never will be. */
-  written(): Promise<void> {
-    return this.#writer.written()
+  /** Begins a new execution; its row, once that is committed. Rejects when it never will be. */
+  async begin(): Promise<ExecutionRow> {
+    this.#turn()
+    await this.#writer.written()
+    return this.#writer.inserted ?? this.row
   }
 
   /**
-   * Takes the execution on from where its state stands: at its start and after a claim. `from` is the dead node that left it:
+   * Takes the execution on from where its state stands: after a claim. `from` is the dead node that left it:
    * the takeover is on record before anything is performed again.
    */
   resume(from: string | null = null): void {
@@ -86,7 +86,7 @@ export class Executor implements WriterOutcomes {
     this.#turn()
   }
 
-  /** Takes what reached it from outside, in order. An item is taken once, however often it is read. */
+  /** Takes what reached it from outside, in order. */
   receive(items: readonly InboxItem[]): void {
     for (const item of items) {
       if (this.#phase !== 'live' || !this.#facts.take(item.id)) continue
@@ -249,13 +249,13 @@ export class Executor implements WriterOutcomes {
 
   /** Nothing to do for a while: the database wakes it. A draining node gives it away at once. */
   #park(): void {
-    this.#timers.clear(PARK)
+    this.#timers.clear('park')
     if (!this.#isQuiet() || !this.#facts.isEmpty) return
     if (this.#isDraining) return this.record({ type: 'execution.released', data: { reason: 'drain' } })
     const parkAt = this.#services.clock.now() + this.#services.limits.parkAfterMs
     const wakeAt = parkingTime(this.#state, this.#timers.earliest(), parkAt)
     if (wakeAt === undefined) return
-    this.#timers.set(PARK, parkAt, () => {
+    this.#timers.set('park', parkAt, () => {
       if (this.#isQuiet()) this.record({ type: 'execution.parked', data: { wakeAt } })
     })
   }
@@ -281,7 +281,7 @@ export class Executor implements WriterOutcomes {
     this.#phase = 'rolling_back'
     this.#halt('the execution is rolled back')
     try {
-      await this.written()
+      await this.#writer.written()
       const { state, fact } = await rolledBackState(request, this.#state, this.row, this.#services)
       if ((this.#phase as Phase) !== 'rolling_back') return
       this.#state = state

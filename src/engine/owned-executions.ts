@@ -33,15 +33,14 @@ export class OwnedExecutions {
     return this.#executors.has(executionId)
   }
 
-  /** Begins a new execution; resolves when its row and first event are committed. */
-  async start(row: ExecutionRow): Promise<void> {
+  /** Begins a new execution; its row, once that and the first event are committed. */
+  async start(row: ExecutionRow): Promise<ExecutionRow> {
     const plan = await this.#plans.get(row.workflowId, row.workflowVersion)
     const { id: executionId, format, input } = row
     const state = createState({ executionId, format, input, variables: plan.variables })
     const executor = new Executor(row, plan, state, this.#services, true)
     this.#executors.set(row.id, executor)
-    executor.resume()
-    await executor.written()
+    return executor.begin()
   }
 
   /**

@@ -75,9 +75,15 @@ export class Requests {
     const bytes = Buffer.byteLength(JSON.stringify(payload))
     if (bytes > settings.maxPayloadBytes)
       throw new CairnError('PAYLOAD_TOO_LARGE', ['signal', bytes, settings.maxPayloadBytes])
+    const route = `signal ${executionId}`
+    const requestHash = fingerprint(['signal', name, payload])
+    const key =
+      idempotencyKey === undefined ? null : { namespace: 'default', route, key: idempotencyKey, requestHash, at: 0 }
+    // A signal that was taken is repeated without being counted again.
+    if (key !== null && (await store.findKey(key)) !== null) return { replayed: true }
     const waiting = (await history.untakenSignals(executionId)) + (await store.countSignals(executionId))
     if (waiting >= MOST_SIGNALS) throw new CairnError('SIGNALS_FULL', [executionId, waiting])
-    return this.#post(executionId, 'signal', name, payload, { key: idempotencyKey, route: `signal ${executionId}` })
+    return this.#post(executionId, 'signal', name, payload, { key: idempotencyKey, route })
   }
 
   async #post(
@@ -114,7 +120,7 @@ export class Requests {
   /** Waits for the end of an execution, at most `waitMs`; the row as it is then. EXECUTION_NOT_FOUND. */
   async waitForEnd(executionId: string, waitMs: number, signal?: AbortSignal): Promise<ExecutionRow> {
     const view = await this.#find(executionId)
-    if (isFinished(view.status) || waitMs <= 0) return view
+    if (isFinished(view.status) || waitMs <= 0 || signal?.aborted) return view
     const gone = signal && new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     await Promise.race([this.#parts.feed.waitFor(executionId, view.lastSeq, isEnd, waitMs), ...(gone ? [gone] : [])])
     return this.#find(executionId)

@@ -6,7 +6,9 @@ import { ActionError, type ActionResult } from './actions/action.ts'
  * Throws ActionError PayloadTooLarge, StateTooLarge, or InternalError for what is no JSON.
  */
 export function checkResult(result: ActionResult, maxBytes: number, roomBytes: number): ActionResult {
-  const { output, meta } = result ?? {}
+  const { output: given, meta: givenMeta } = result ?? {}
+  const output = asJson(given) ?? null
+  const meta = givenMeta === undefined ? undefined : (asJson(givenMeta) as JsonObject)
   const bytes = jsonBytes(output, Math.min(maxBytes, roomBytes)) + jsonBytes(meta, maxBytes)
   if (bytes > maxBytes) {
     const message = `the output is ${bytes} bytes; at most ${maxBytes} are kept (CAIRN_MAX_PAYLOAD_BYTES)`
@@ -16,7 +18,7 @@ export function checkResult(result: ActionResult, maxBytes: number, roomBytes: n
     const message = 'the state of the execution would grow beyond CAIRN_MAX_STATE_BYTES'
     throw new ActionError('StateTooLarge', message, { retryable: false })
   }
-  return { output: asJson(output) ?? null, ...(meta !== undefined && { meta: asJson(meta) as JsonObject }) }
+  return { output, ...(meta !== undefined && { meta }) }
 }
 
 /** Exact where it matters, an upper bound where the value is far from the limit: a UTF-16 unit is at most 6 bytes as JSON. */
@@ -41,11 +43,20 @@ function asJson(value: unknown): Json | undefined {
   return text === undefined ? undefined : (JSON.parse(text) as Json)
 }
 
-function isJson(value: unknown): value is Json {
+/** Deeper than any service answers; without a bound, recursion would end in a stack overflow far from here. */
+const DEEPEST = 500
+
+function isJson(value: unknown, depth = 0): value is Json {
+  if (depth > DEEPEST) {
+    throw new ActionError('PayloadTooLarge', `the output is nested more than ${DEEPEST} deep`, { retryable: false })
+  }
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
   if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
   if (typeof value !== 'object') return false
-  if (Array.isArray(value)) return value.every(isJson)
+  if (Array.isArray(value)) return value.every((item) => isJson(item, depth + 1))
   const prototype: unknown = Object.getPrototypeOf(value)
-  return (prototype === Object.prototype || prototype === null) && Object.values(value).every(isJson)
+  return (
+    (prototype === Object.prototype || prototype === null) &&
+    Object.values(value).every((item) => isJson(item, depth + 1))
+  )
 }

@@ -15,7 +15,9 @@ export async function setAside(row: ExecutionRow, cause: CairnError, services: S
   const [view, items] = await Promise.all([store.findExecutionView(row.id), store.inboxOf([row.id])])
   const at = clock.now()
   const seq = (view?.lastSeq ?? row.lastSeq) + 1
-  const event = encode(row.id, { seq, at, type: 'execution.quarantined', data: { error } }, view?.percentage ?? 0)
+  const requestId = items[0]?.requestId
+  const data = { error, ...(requestId !== undefined && { requestId }) }
+  const event = encode(row.id, { seq, at, type: 'execution.quarantined', data }, view?.percentage ?? 0)
   const image = { ...row, status: 'failed', requested: null, error, owner: null, wakeAt: null } as const
   const status = row.status === 'failed' ? undefined : ({ from: row.status, to: 'failed', durationMs: null } as const)
   await new Promise<void>((resolve, reject) => {

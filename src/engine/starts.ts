@@ -47,9 +47,8 @@ export class Starts {
     if (life.journal.isFull()) throw new CairnError('ENGINE_OVERLOADED')
     const row = this.#rowOf(request, version)
     if (request.idempotencyKey !== undefined) return this.#startKeyed(row, request, request.idempotencyKey)
-    if (this.#hasRoom(life, row)) await this.#startHere(life, row)
-    else await this.#schedule(life, row)
-    return { execution: row, replayed: false }
+    const execution = this.#hasRoom(life, row) ? await this.#startHere(life, row) : await this.#schedule(life, row)
+    return { execution, replayed: false }
   }
 
   #checkInput(plan: Plan, input: Json): void {
@@ -65,17 +64,19 @@ export class Starts {
   }
 
   /** The row and its first event are one append of the journal. */
-  async #startHere(life: NodeLife, row: ExecutionRow): Promise<void> {
+  async #startHere(life: NodeLife, row: ExecutionRow): Promise<ExecutionRow> {
     try {
-      await life.owned.start({ ...row, owner: life.node })
+      return await life.owned.start({ ...row, owner: life.node })
     } catch (error) {
       // The node died meanwhile. Its fence is gone, so what is not there now will never be.
-      if (this.#life() === life || (await this.#parts.store.findExecution(row.id)) === null) throw error
+      const written = this.#life() === life ? null : await this.#parts.store.findExecution(row.id)
+      if (written === null) throw error
+      return written
     }
   }
 
   /** No room, or not yet: the row waits for a node to claim it. */
-  async #schedule(life: NodeLife, row: ExecutionRow): Promise<void> {
+  async #schedule(life: NodeLife, row: ExecutionRow): Promise<ExecutionRow> {
     const append = this.#scheduled(row)
     await new Promise<void>((resolve, reject) => {
       life.journal.append(append, {
@@ -85,6 +86,7 @@ export class Starts {
       })
     })
     life.ownership.claimSoon()
+    return append.insert
   }
 
   #scheduled(row: ExecutionRow): Append & { readonly insert: ExecutionRow } {
@@ -104,7 +106,8 @@ export class Starts {
   /** The key decides who starts it; a loser answers with the winner's execution. */
   async #startKeyed(row: ExecutionRow, request: StartRequest, key: string) {
     const { store } = this.#parts
-    const { idempotencyKey: _, traceparent: __, ...body } = request
+    // What differs from one try to the next, because the caller's middleware makes it anew, is not what is asked for.
+    const { idempotencyKey: _, traceparent: __, correlationId: ___, ...body } = request
     const { namespace, createdAt: at } = row
     const requestHash = fingerprint(body)
     const append = this.#scheduled(row)

@@ -37,7 +37,7 @@ t.test('a full node leaves starts to whoever has room, by priority', async (t) =
   const order: string[] = []
   const engine = await startEngine(
     t,
-    { hold: async () => gate.promise, note: ({ executionId }) => order.push(executionId) },
+    { hold: () => gate.promise.then(() => null), note: ({ executionId }) => order.push(executionId) },
     { maxRunning: 1 },
   )
   const holding = await run(engine, [call('hold')])

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { v7 } from 'uuid'
+import { classify } from '../../src/repository/classify.ts'
 import type { Database } from '../../src/repository/connection.ts'
 import { appendedEvent, appendOf, createTestStore, executionRow, registerTestNode, startOf } from '../harness/rows.ts'
 
@@ -144,7 +145,6 @@ t.test(
   'a resend of which one append stands and another does not is refused as data, so that it is halved',
   async (t) => {
     const { store, database } = await createTestStore(t)
-    const { classify } = await import('../../src/repository/classify.ts')
     const node = await registerTestNode(store)
     const lane = store.openLane(node, 0)
     t.teardown(() => lane.close())
@@ -161,7 +161,6 @@ t.test(
 
 t.test('one bad row refuses the whole flush', async (t) => {
   const { store, database } = await createTestStore(t)
-  const { classify } = await import('../../src/repository/classify.ts')
   const node = await registerTestNode(store)
   const lane = store.openLane(node, 0)
   t.teardown(() => lane.close())
@@ -183,7 +182,6 @@ t.test('one bad row refuses the whole flush', async (t) => {
 
 t.test('an event that somebody else wrote is an alarm on a first send', async (t) => {
   const { store } = await createTestStore(t)
-  const { classify } = await import('../../src/repository/classify.ts')
   const node = await registerTestNode(store)
   const lane = store.openLane(node, 0)
   t.teardown(() => lane.close())
@@ -194,7 +192,6 @@ t.test('an event that somebody else wrote is an alarm on a first send', async (t
 
 t.test('a broken connection is replaced by the next flush', async (t) => {
   const { store, database } = await createTestStore(t)
-  const { classify } = await import('../../src/repository/classify.ts')
   const node = await registerTestNode(store)
   const lane = store.openLane(node, 0)
   t.teardown(() => lane.close())

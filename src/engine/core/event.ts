@@ -62,7 +62,7 @@ export type Event =
   | (EventBase & { readonly type: 'execution.rolled_back'; readonly data: RolledBack })
   | (EventBase & { readonly type: 'execution.completed'; readonly data: { readonly output?: Json } })
   | (EventBase & { readonly type: 'execution.failed'; readonly data: { readonly error: ExecutionError } })
-  | (EventBase & { readonly type: 'execution.quarantined'; readonly data: { readonly error: ExecutionError } })
+  | (EventBase & { readonly type: 'execution.quarantined'; readonly data: Quarantine })
   | (EventBase & { readonly type: 'control.refused'; readonly data: Refusal & { readonly requestId: string } })
   | (EventBase & {
       readonly type: 'signal.received'
@@ -91,6 +91,12 @@ export interface StepFailure {
   /** When the next attempt is due (ms since 1970), or null: the step has failed for good. */
   readonly retryAt: number | null
   readonly durationMs?: number
+}
+
+export interface Quarantine {
+  readonly error: ExecutionError
+  /** The request that found the state unreadable. */
+  readonly requestId?: string
 }
 
 export interface RolledBack extends Answer {
