@@ -14,7 +14,7 @@ export const errors = {
   ],
   WORKFLOW_ARCHIVED: ['Workflow %s is archived and takes no new executions or versions', 409],
   VERSION_NOT_FOUND: ['Workflow %s has no version %s', 404],
-  VERSION_CONFLICT: ['If-Match names version %s, but the newest is %s', 412],
+  VERSION_CONFLICT: ['If-Match names version %s, but the active version is %s', 412],
   VERSION_DEPRECATED: [
     'Version %s of workflow %s is deprecated and takes no new executions; start another version',
     409,

@@ -4,6 +4,7 @@
  * `--config` names the file that the running service has instead of examples/demo/config.json.
  * Ends with 0 only when everything happened as it says.
  */
+import { constants } from 'node:os'
 import { parseArgs, styleText } from 'node:util'
 import { heading, say } from './narration.ts'
 import { archiveSummary, readTable, runPipeline } from './pipeline-act.ts'
@@ -14,6 +15,8 @@ const { values } = parseArgs({ options: { own: { type: 'boolean' }, config: { ty
 const resources = new AsyncDisposableStack()
 let interrupted = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt(signal))
+// Nobody reads any more, as in `npm run demo | head`.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => interrupt('SIGPIPE'))
 
 try {
   await perform()
@@ -55,11 +58,11 @@ function fail(error: unknown): void {
   console.error(`\n${styleText('red', '✗', { stream: process.stderr })} The demo failed: ${message}${because}`)
 }
 
-/** Ctrl-C: stops what was started, once, however often it is pressed. */
+/** Stops what was started, once, however often Ctrl-C is pressed. */
 async function interrupt(signal: NodeJS.Signals): Promise<void> {
   if (interrupted) return
   interrupted = true
   console.error(`\n${signal}: stopping …`)
   await resources.disposeAsync().catch(fail)
-  process.exit(130)
+  process.exit(128 + constants.signals[signal])
 }

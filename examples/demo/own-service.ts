@@ -44,7 +44,8 @@ export async function startOwnService(resources: AsyncDisposableStack, config: o
     const [code, signal] = await exit
     clearTimeout(late)
     // A signal ends it at once while it has not begun anything yet.
-    if (code !== 0 && signal !== 'SIGTERM') throw new Error(`The service ended with ${code ?? signal} when it was told to stop`)
+    if (code !== 0 && signal !== 'SIGTERM')
+      throw new Error(`The service ended with ${code ?? signal} when it was told to stop`)
   })
 
   const lines: string[] = []

@@ -31,7 +31,7 @@ export async function openStage(
 ): Promise<Stage> {
   heading('Cairn')
   const config = JSON.parse(readFileSync(configFile, 'utf8')) as Config
-  const given = own ? undefined : process.env.CAIRN_URL || undefined
+  const given = own ? undefined : process.env.CAIRN_URL?.replace(/\/+$/, '') || undefined
   const { OPENAI_BASE_URL: agentUrl, OPENAI_MODEL: model } = process.env
   if (agentUrl && !model) throw new Error('OPENAI_BASE_URL is set; set OPENAI_MODEL too')
   // A running service knows them by the ports of its configuration; one of our own can be told others.

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { Json, JsonObject } from '../definition/json.ts'
-import { jsonTypes, ResultTooLarge } from './data-source-types.ts'
+import { jsonTypes, ResultTooLarge } from './json-values.ts'
 
 export { ResultTooLarge }
 

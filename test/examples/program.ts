@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Test } from 'tap'
+
+export const root = path.join(import.meta.dirname, '../..')
+
+/** What a program of ours gets of the environment: nothing that tap or this machine's owner has set for Cairn. */
+const environment = { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR }
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a program of the project to its end. */
+export function run(file: string, args: readonly string[], given: Record<string, string> = {}): Promise<Ended> {
+  const child = spawn(process.execPath, [path.join(root, file), ...args], { env: { ...environment, ...given } })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text) => (output.stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text) => (output.stderr += text))
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, ...output })))
+}
+
+/** Starts the service as an operator would, on any port; it is stopped at the test's end. */
+export function startService(t: Test, given: Record<string, string>): Promise<string> {
+  const child = spawn(process.execPath, [path.join(root, 'src/main.ts')], {
+    env: { ...environment, PORT: '0', ...given },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  t.teardown(() => {
+    child.kill('SIGTERM')
+    return exit
+  })
+  return new Promise((resolve, reject) => {
+    createInterface(child.stdout).on('line', (line) => {
+      const { msg, url } = JSON.parse(line) as { msg: string; url?: string }
+      if (msg === 'Cairn is ready' && url !== undefined) resolve(url)
+    })
+    exit.then(() => reject(new Error('The service ended')))
+  })
+}
+
+/** A port that nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
