@@ -23,6 +23,11 @@ t.test('with a service of its own it shows everything and stops it, its PostgreS
   t.match(stdout, /started for the demo, with a PostgreSQL of its own in /)
   t.ok(existsSync(path.join(dataDir, 'demo/postgres/PG_VERSION')), 'there was a PostgreSQL')
   t.notOk(existsSync(path.join(dataDir, 'demo/postgres/postmaster.pid')), 'it is stopped')
+
+  const interrupted = await run('examples/demo/main.ts', ['--own'], { CAIRN_DATA_DIR: dataDir }, '✓ Walk to cairn 2')
+  t.equal(interrupted.code, 130)
+  t.equal(interrupted.stderr, '\nSIGINT: stopping …\n')
+  t.notOk(existsSync(path.join(dataDir, 'demo/postgres/postmaster.pid')), 'Ctrl-C stops it too')
 })
 
 t.test('a running service that is configured as examples/README.md says is used', async (t) => {

@@ -16,11 +16,19 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Runs a program of the project to its end. */
-export function run(file: string, args: readonly string[], given: Record<string, string> = {}): Promise<Ended> {
+/** Runs a program of the project to its end; with `interruptAt`, until it says that. */
+export function run(
+  file: string,
+  args: readonly string[],
+  given: Record<string, string> = {},
+  interruptAt?: string,
+): Promise<Ended> {
   const child = spawn(process.execPath, [path.join(root, file), ...args], { env: { ...environment, ...given } })
   const output = { stdout: '', stderr: '' }
-  child.stdout.setEncoding('utf8').on('data', (text) => (output.stdout += text))
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    output.stdout += text
+    if (interruptAt !== undefined && output.stdout.includes(interruptAt)) child.kill('SIGINT')
+  })
   child.stderr.setEncoding('utf8').on('data', (text) => (output.stderr += text))
   return new Promise((resolve) => child.once('close', (code) => resolve({ code, ...output })))
 }
