@@ -25,8 +25,6 @@ const Environment = Type.Object({
   CAIRN_LEASE_MS: Count(15_000, { minimum: 500 }),
   CAIRN_DRAIN_MS: Count(10_000, { minimum: 0 }),
   CAIRN_PARK_AFTER_MS: Count(1_000, { minimum: 0 }),
-  CAIRN_NOTIFY: Switch('on'),
-  CAIRN_LISTEN_URL: Type.Optional(DatabaseUrl),
   CAIRN_PREPARE: Switch('on'),
   CAIRN_LANES: Count(1, { minimum: 1, maximum: 16 }),
   CAIRN_MAX_PAYLOAD_BYTES: Count(1_048_576, { minimum: 1_024, maximum: 67_108_864 }),
@@ -51,10 +49,6 @@ export interface Config {
     readonly lanes: number
     /** Named prepared statements. */
     readonly prepare: boolean
-    /** LISTEN and NOTIFY as hints. */
-    readonly notify: boolean
-    /** Where to LISTEN when `url` is a pooler that cannot; null: at `url`. */
-    readonly listenUrl: string | null
   }
   readonly engine: {
     readonly maxRunning: number
@@ -106,8 +100,6 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       poolSize: settings.CAIRN_POOL_SIZE,
       lanes: settings.CAIRN_LANES,
       prepare: settings.CAIRN_PREPARE === 'on',
-      notify: settings.CAIRN_NOTIFY === 'on',
-      listenUrl: settings.CAIRN_LISTEN_URL ?? null,
     },
     engine: {
       maxRunning: settings.CAIRN_MAX_RUNNING,

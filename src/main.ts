@@ -15,7 +15,7 @@ import { tracing } from './telemetry/tracing.ts'
 const CLOSE_MARGIN_MS = 30_000
 
 const config = configOrExit()
-const databaseUrls = [config.database.url, config.database.listenUrl]
+const databaseUrls = [config.database.url]
 const secrets = new Secrets(config.secrets, credentialsIn({ ...config.actions, databaseUrls }))
 const log = createLogger({
   level: config.log.level,

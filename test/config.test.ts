@@ -27,8 +27,6 @@ t.test('without any setting there are the defaults, frozen throughout', async (t
       poolSize: 10,
       lanes: 1,
       prepare: true,
-      notify: true,
-      listenUrl: null,
     },
     engine: {
       maxRunning: 10_000,
@@ -51,14 +49,13 @@ t.test('settings are taken over, numbers and switches converted; empty ones coun
     PORT: '0',
     HOST: '::',
     DATABASE_URL: '',
-    CAIRN_LISTEN_URL: 'postgresql://direct/db',
-    CAIRN_NOTIFY: 'off',
+    CAIRN_PREPARE: 'off',
     CAIRN_LANES: '2',
     CAIRN_LEASE_MS: '',
     LOG_LEVEL: 'silent',
   })
   t.match(config.server, { host: '::', port: 0 })
-  t.match(config.database, { url: null, listenUrl: 'postgresql://direct/db', notify: false, prepare: true, lanes: 2 })
+  t.match(config.database, { url: null, prepare: false, lanes: 2 })
   t.equal(config.engine.leaseMs, 15_000)
   t.equal(config.log.level, 'silent')
 })
@@ -69,14 +66,14 @@ t.test('every unknown name and bad value is named in one error', async (t) => {
       CAIRN_LEASE: '1',
       PORT: '70000',
       CAIRN_LANES: '1.5',
-      CAIRN_NOTIFY: 'true',
+      CAIRN_PREPARE: 'true',
       CAIRN_POOL_SIZE: '-1',
       OTHER: 'x',
     }),
     [
       'CAIRN_LEASE is not a setting of Cairn; the README lists them',
       'PORT must be <= 65535, not "70000"',
-      'CAIRN_NOTIFY must be one of on, off, not "true"',
+      'CAIRN_PREPARE must be one of on, off, not "true"',
       'CAIRN_LANES must be integer, not "1.5"',
       'CAIRN_POOL_SIZE must be integer, not "-1"',
     ],

@@ -1,0 +1,49 @@
+import type { JournalEvent } from '../../../src/engine/core/event.ts'
+import type { Story } from '../story.ts'
+import { ok, status, together } from '../world.ts'
+
+const atOnce = together(2)
+
+export const stories: readonly Story[] = [
+  {
+    rule: 'two shards are read at a time, never more, and their counts are merged',
+    world: {
+      'GET /shards/0': atOnce(ok(['the stone', 'The trail'])),
+      'GET /shards/1': atOnce(ok(['a stone on a stone'])),
+      'GET /shards/2': [status(503), status(503), ok(['the  trail goes on'])],
+      'GET /shards/3': ok([]),
+    },
+    check(t, { execution, attempts, events }) {
+      t.strictSame(execution.output, [
+        { word: 'stone', count: 3 },
+        { word: 'the', count: 3 },
+        { word: 'a', count: 2 },
+      ])
+      t.equal(attempts['read-2'], 3)
+      t.equal(mostOpenShards(events), 2)
+    },
+  },
+  {
+    rule: 'the five most frequent words are the output when nobody says how many',
+    input: { top: null },
+    world: { 'GET /shards/*': ok(['a b c d e f']) },
+    check(t, { execution }) {
+      t.strictSame(
+        execution.output,
+        ['a', 'b', 'c', 'd', 'e'].map((word) => ({ word, count: 4 })),
+      )
+    },
+  },
+]
+
+/** How many branches were open at the same time, by the journal. */
+function mostOpenShards(events: readonly JournalEvent[]): number {
+  const open = new Set<string>()
+  return events.reduce((most, { type, path }) => {
+    const [, shard] = /^shards\.(shard-\d)/.exec(path ?? '') ?? []
+    if (shard === undefined) return most
+    if (type === 'step.completed' && path === `shards.${shard}.count-${shard.at(-1)}`) open.delete(shard)
+    else open.add(shard)
+    return Math.max(most, open.size)
+  }, 0)
+}

@@ -1,0 +1,132 @@
+import type { Test } from 'tap'
+import type { Json, JsonObject } from '../../src/definition/json.ts'
+import type { JournalEvent } from '../../src/engine/core/event.ts'
+import type { StepStatus } from '../../src/engine/core/state.ts'
+import type { WorkflowEngine } from '../../src/engine/engine.ts'
+import type { ExecutionRow } from '../../src/repository/execution-row.ts'
+import { ended, journalOf } from '../engine/running-engine.ts'
+import { withClient } from '../harness/server.ts'
+import type { Call, Loopback, World } from './world.ts'
+
+/** One execution of an example, in a world that has its moods. */
+export interface Story {
+  /** What it shows; the name of its test. */
+  readonly rule: string
+  /** What differs from the definition's sample input. */
+  readonly input?: JsonObject
+  /** What differs from the definition's variables. */
+  readonly variables?: JsonObject
+  /** SQL that fills the table of the definition's step `create-table` beforehand. */
+  readonly rows?: string
+  readonly world: World
+  /** `completed` when left out. */
+  readonly ends?: 'failed'
+  check(t: Test, ending: Ending): Promise<void> | void
+}
+
+/** What is left when the execution has ended. */
+export interface Ending {
+  readonly execution: ExecutionRow
+  /** By the step's id. */
+  readonly statuses: Readonly<Record<string, StepStatus>>
+  readonly attempts: Readonly<Record<string, number>>
+  readonly events: readonly JournalEvent[]
+  /** Everything that was asked for, by its route, in order. */
+  readonly asked: readonly string[]
+  calls(route: string): Call[]
+  /** What was sent there, in order. */
+  sent(route: string): Json[]
+  query(sql: string): Promise<unknown[]>
+}
+
+/** Where stories are played. */
+export interface Stage {
+  readonly engine: WorkflowEngine
+  readonly loopback: Loopback
+  /** Both the engine's database and the data source `main`. */
+  readonly databaseUrl: string
+  /** The value of the secret BANK_TOKEN. */
+  readonly bankToken: string
+}
+
+export interface Example {
+  readonly name: string
+  readonly workflowId: string
+  readonly definition: Definition
+}
+interface Definition {
+  readonly name: string
+  readonly variables?: JsonObject
+  readonly inputSchema?: { readonly examples: readonly [JsonObject] }
+  readonly steps: readonly { readonly id: string; readonly config: JsonObject }[]
+}
+
+/**
+ * A definition with two things changed: whatever host it names, in its sample input too, is the loopback, and retries
+ * come after a millisecond.
+ */
+export function readDefinition(text: string, url: string): Definition {
+  const hosted = text.replaceAll(/https?:\/\/[^/"{}\s]+/g, url)
+  return JSON.parse(hosted, (key, value) => (key === 'retryPolicy' ? { ...value, initialIntervalMs: 1 } : value))
+}
+
+/** Plays a story to its end, and checks what holds for every one. */
+export async function play(t: Test, stage: Stage, example: Example, story: Story): Promise<void> {
+  const { engine, loopback, databaseUrl } = stage
+  const { definition, workflowId } = example
+  const query = (sql: string) => withClient(databaseUrl, async (client) => (await client.query(sql)).rows)
+  if (story.rows !== undefined) {
+    const table = definition.steps.find(({ id }) => id === 'create-table')!
+    for (const sql of [String(table.config.query), story.rows]) await query(sql)
+  }
+  const correlationId = encodeURIComponent(`${example.name}: ${story.rule}`)
+  const traffic = loopback.enter(correlationId, story.world)
+  const { execution: started } = await engine.requestStart({
+    workflowId,
+    version: await versionFor(engine, example, story),
+    input: { ...definition.inputSchema?.examples[0], ...story.input },
+    correlationId,
+  })
+  const execution = await ended(engine, started.id)
+  const events = await journalOf(engine, execution.id)
+  const { steps, percentage } = await engine.getProgress(execution.id)
+  const byId = <Value>(of: (step: (typeof steps)[number]) => Value) =>
+    Object.fromEntries(steps.map((step) => [step.id, of(step)]))
+
+  const { status, error } = execution
+  t.equal(status, story.ends ?? 'completed', `ends ${story.ends ?? 'completed'}`, { diagnostic: { error } })
+  if (status === 'completed') t.equal(percentage, 100)
+  t.strictSame(traffic.unforeseen, [], 'asks for nothing that README.md does not name')
+  checkKeys(t, execution.id, traffic.calls, new Set(steps.map(({ path }) => path)))
+  t.notOk(JSON.stringify({ execution, events }).includes(stage.bankToken), 'keeps the secret out of its history')
+  await story.check(t, {
+    execution,
+    events,
+    statuses: byId((step) => step.status),
+    attempts: byId((step) => step.attempt),
+    asked: traffic.calls.map(({ route }) => route),
+    calls: (route) => traffic.calls.filter((call) => call.route === route),
+    sent: (route) => traffic.calls.filter((call) => call.route === route).map(({ body }) => body),
+    query,
+  })
+}
+
+/** Version 1 is the definition as it was written. */
+async function versionFor(engine: WorkflowEngine, { workflowId, definition }: Example, story: Story): Promise<number> {
+  if (story.variables === undefined) return 1
+  const variables = { ...definition.variables, ...story.variables }
+  return (await engine.updateWorkflow(workflowId, { ...definition, variables })).version
+}
+
+/** Whatever may change something carries its step's key, the same at every attempt, with the same content. */
+function checkKeys(t: Test, executionId: string, calls: readonly Call[], paths: ReadonlySet<string>): void {
+  const sent = new Map<string, Json>()
+  for (const { route, headers, body } of calls.filter((call) => !call.route.startsWith('GET '))) {
+    const key = String(headers['idempotency-key'])
+    const [id, generation, path] = key.split('/')
+    t.strictSame([id, generation], [executionId, '0'], `${route} carries a key of the execution`)
+    t.ok(paths.has(path!), `${route} carries the key of a step`)
+    if (sent.has(key)) t.strictSame({ route, body }, sent.get(key), `${route} is repeated as it was`)
+    sent.set(key, { route, body })
+  }
+}
