@@ -11,7 +11,6 @@ import { archiveSummary, readTable, runPipeline } from './pipeline-act.ts'
 import { openStage } from './stage.ts'
 import { pauseAndResume, rollBack } from './trail-act.ts'
 
-const { values } = parseArgs({ options: { own: { type: 'boolean' }, config: { type: 'string' } } })
 const resources = new AsyncDisposableStack()
 let interrupted = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt(signal))
@@ -27,6 +26,7 @@ try {
 }
 
 async function perform(): Promise<void> {
+  const { values } = parseArgs({ options: { own: { type: 'boolean' }, config: { type: 'string' } } })
   const startedAt = performance.now()
   const { client, dataUrl, isStub } = await openStage(resources, values)
   const { executionId, summary } = await runPipeline(client, dataUrl, isStub)

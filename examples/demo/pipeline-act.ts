@@ -65,6 +65,6 @@ export async function readTable(client: CairnClient, executionId: string, summar
 
 function completed(execution: Execution): Execution {
   const { id, status, error } = execution
-  assert.equal(status, 'completed', `Execution ${id} is ${status}: ${error?.type} ${error?.message}`)
+  assert.ok(status === 'completed', `Execution ${id} is ${status}: ${error?.type} ${error?.message}`)
   return execution
 }

@@ -73,13 +73,13 @@ export class WorkflowEngine {
   }
 
   /** As `createWorkflow`; the same key and definition answer with the same workflow. IDEMPOTENCY_KEY_REUSED. */
-  createWorkflowKeyed(definition: unknown, options: { idempotencyKey?: string | undefined; namespace?: string }) {
+  async createWorkflowKeyed(definition: unknown, options: { idempotencyKey?: string | undefined; namespace?: string }) {
     const { namespace = 'default', idempotencyKey } = options
     return this.#process.definitions.create(definition, { namespace, idempotencyKey })
   }
 
   /** Stores a new version and activates it; `ifVersion` is the active version that the caller knows. VERSION_CONFLICT. */
-  updateWorkflow(
+  async updateWorkflow(
     workflowId: string,
     definition: unknown,
     options: { ifVersion?: number | undefined } = {},
@@ -88,17 +88,17 @@ export class WorkflowEngine {
   }
 
   /** New starts are refused from now on; executions go on. WORKFLOW_NOT_FOUND. */
-  archiveWorkflow(workflowId: string): Promise<void> {
+  async archiveWorkflow(workflowId: string): Promise<void> {
     return this.#process.definitions.archive(workflowId)
   }
 
   /** Makes a version the one that new executions run. VERSION_NOT_FOUND, WORKFLOW_ARCHIVED. */
-  activateVersion(workflowId: string, version: number): Promise<Workflow> {
+  async activateVersion(workflowId: string, version: number): Promise<Workflow> {
     return this.#process.definitions.activate(workflowId, version)
   }
 
   /** A deprecated version takes no new executions. VERSION_NOT_FOUND, VERSION_ACTIVE. */
-  deprecateVersion(workflowId: string, version: number): Promise<WorkflowVersion> {
+  async deprecateVersion(workflowId: string, version: number): Promise<WorkflowVersion> {
     return this.#process.definitions.deprecate(workflowId, version)
   }
 
@@ -118,12 +118,12 @@ export class WorkflowEngine {
   }
 
   /** Starts an execution; `replayed` when its idempotency key had started one already. */
-  requestStart(request: StartRequest): Promise<{ execution: ExecutionRow; replayed: boolean }> {
+  async requestStart(request: StartRequest): Promise<{ execution: ExecutionRow; replayed: boolean }> {
     return this.#process.starts.start(request)
   }
 
   /** Asks for a change of status and waits up to 5 s for it. EXECUTION_STATUS_CONFLICT with the present status. */
-  control(
+  async control(
     executionId: string,
     action: Exclude<ControlAction, 'rollback'>,
     options: ControlOptions = {},
@@ -132,30 +132,30 @@ export class WorkflowEngine {
   }
 
   /** Goes back to a kept checkpoint; paused afterwards unless `resume`. CHECKPOINT_NOT_FOUND, CHECKPOINT_GONE, SEQ_CONFLICT. */
-  rollback(
+  async rollback(
     executionId: string,
     options: ControlOptions & { checkpointIndex: number; resume?: boolean | undefined; seq?: number | undefined },
   ): Promise<ControlAnswer> {
     return this.#process.requests.control(executionId, { ...options, action: 'rollback' })
   }
 
-  pauseExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
+  async pauseExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
     return this.control(executionId, 'pause', options)
   }
 
-  resumeExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
+  async resumeExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
     return this.control(executionId, 'resume', options)
   }
 
-  cancelExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
+  async cancelExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
     return this.control(executionId, 'cancel', options)
   }
 
-  retryExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
+  async retryExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {
     return this.control(executionId, 'retry', options)
   }
 
-  rollbackToCheckpoint(
+  async rollbackToCheckpoint(
     executionId: string,
     checkpointIndex: number,
     options?: { resume?: boolean },
@@ -164,12 +164,17 @@ export class WorkflowEngine {
   }
 
   /** Leaves a signal that is kept until a step takes it. SIGNALS_FULL, PAYLOAD_TOO_LARGE. */
-  signal(executionId: string, name: string, payload: Json, options: { idempotencyKey?: string | undefined } = {}) {
+  async signal(
+    executionId: string,
+    name: string,
+    payload: Json,
+    options: { idempotencyKey?: string | undefined } = {},
+  ) {
     return this.#process.requests.signal(executionId, name, payload, options.idempotencyKey)
   }
 
   /** Waits for the end, at most `waitMs`; the execution as it is then. */
-  waitForEnd(executionId: string, waitMs: number, signal?: AbortSignal): Promise<ExecutionRow> {
+  async waitForEnd(executionId: string, waitMs: number, signal?: AbortSignal): Promise<ExecutionRow> {
     return this.#process.requests.waitForEnd(executionId, waitMs, signal)
   }
 
@@ -179,20 +184,20 @@ export class WorkflowEngine {
     return execution
   }
 
-  getProgress(executionId: string): Promise<Progress> {
+  async getProgress(executionId: string): Promise<Progress> {
     return this.#process.parts.history.progress(executionId)
   }
 
-  getSteps(executionId: string): Promise<readonly StepProgress[]> {
+  async getSteps(executionId: string): Promise<readonly StepProgress[]> {
     return this.#process.parts.history.steps(executionId)
   }
 
   /** The checkpoints that are kept, oldest first. */
-  listCheckpoints(executionId: string): Promise<readonly Checkpoint[]> {
+  async listCheckpoints(executionId: string): Promise<readonly Checkpoint[]> {
     return this.#process.parts.history.checkpoints(executionId)
   }
 
-  getCheckpoint(executionId: string, index: number): Promise<CheckpointView> {
+  async getCheckpoint(executionId: string, index: number): Promise<CheckpointView> {
     return this.#process.parts.history.checkpoint(executionId, index)
   }
 

@@ -5,7 +5,7 @@ import t from 'tap'
 import { startEngine } from '../engine/running-engine.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { play, readDefinition, type Story } from './story.ts'
-import { openLoopback } from './world.ts'
+import { bankToken, openLoopback } from './world.ts'
 
 const examples = path.join(import.meta.dirname, '../../examples')
 const stories = path.join(import.meta.dirname, 'stories')
@@ -16,7 +16,6 @@ const namesIn = (folder: string, extension: string): string[] =>
     .sort()
 
 const names = namesIn(examples, '.json')
-const bankToken = 'a-token-that-only-the-bank-may-see'
 const { url: databaseUrl } = await createTestDatabase(t)
 const loopback = await openLoopback(t)
 const agents = ['data-processor', 'document-reader', 'triage']
@@ -47,9 +46,15 @@ for (const name of names) {
     const { id: workflowId } = await engine.createWorkflow(definition)
     const { stories } = (await import(`./stories/${name}.ts`)) as { stories: readonly [Story, ...Story[]] }
     const [first] = stories
-    t.strictSame([first.input, first.variables, first.ends], [undefined, undefined, undefined], 'first it completes with its own sample input')
+    t.strictSame(
+      [first.input, first.variables, first.ends],
+      [undefined, undefined, undefined],
+      'first it completes with its own sample input',
+    )
     for (const story of stories) {
-      await t.test(story.rule, (t) => play(t, { engine, loopback, databaseUrl, bankToken }, { name, workflowId, definition }, story))
+      await t.test(story.rule, (t) =>
+        play(t, { engine, loopback, databaseUrl }, { name, workflowId, definition }, story),
+      )
     }
   })
 }

@@ -56,15 +56,17 @@ export interface Loopback {
 }
 
 const apiKey = 'sk-agents-of-the-world'
+/** The secret BANK_TOKEN. */
+export const bankToken = 'a-token-that-only-the-bank-may-see'
 
 /** Listens until the test ends. */
 export async function openLoopback(t: Test): Promise<Loopback> {
   const worlds = new Map<string, { world: World; traffic: Traffic }>()
-  const { url, host } = await listen(t, async (request, response, raw) => {
+  const { url, host } = await listen(t, async (request, response) => {
     const place = worlds.get(String(request.headers['x-correlation-id']))
     if (!place) return sendJson(response, { message: 'Nobody knows on whose behalf this is' }, 400)
     const answer = await answerOf(place.world, place.traffic, request)
-    if (answer === 'hang up') raw.destroy()
+    if (answer === 'hang up') response.destroy()
     else if (typeof answer.body !== 'string') sendJson(response, answer.body, answer.status)
     else response.writeHead(answer.status, { 'content-type': 'text/plain' }).end(answer.body)
   })
@@ -85,9 +87,7 @@ async function answerOf(world: World, { calls, unforeseen }: Traffic, request: R
   const { pathname, searchParams } = new URL(request.url, 'http://world')
   const agent = /^\/agents\/(.+)\/v1\/chat\/completions$/.exec(pathname)?.[1]
   const name = agent === undefined ? `${method} ${pathname}` : `agent ${agent}`
-  const route = Object.keys(world).find((key) =>
-    key.endsWith('*') ? name.startsWith(key.slice(0, -1)) : name === key,
-  )
+  const route = Object.keys(world).find((key) => (key.endsWith('*') ? name.startsWith(key.slice(0, -1)) : name === key))
   if (route === undefined) {
     unforeseen.push(`${method} ${request.url}`)
     return status(404)

@@ -16,9 +16,7 @@ export const stories: readonly Story[] = [
       t.strictSame(execution.output, { accountId: 'a-1', approved: true, by: 'grace' })
       t.match(attempts, { 'open-account': 2, 'await-approval': 5 })
       t.match(statuses, { decision: 'completed', activate: 'completed', welcome: 'completed', decline: 'skipped' })
-      t.strictSame(sent('POST /approvals'), [
-        { subject: 'New customer Ada Lovelace', accountId: 'a-1', risk: 'low' },
-      ])
+      t.strictSame(sent('POST /approvals'), [{ subject: 'New customer Ada Lovelace', accountId: 'a-1', risk: 'low' }])
       t.strictSame(sent('PUT /accounts/a-1/status'), [{ status: 'active' }])
       t.match(sent('POST /mails'), [{ to: 'ada@example.com', subject: 'Welcome, Ada!' }])
     },

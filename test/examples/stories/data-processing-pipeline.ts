@@ -1,7 +1,10 @@
 import type { Story } from '../story.ts'
 import { ok } from '../world.ts'
 
-const records = [{ id: 1, celsius: 12.5 }, { id: 2 }]
+const records = [
+  { id: 1, celsius: 12.5 },
+  { id: 2, celsius: null },
+]
 
 export const stories: readonly Story[] = [
   {

@@ -1,5 +1,5 @@
 import type { Story } from '../story.ts'
-import { created } from '../world.ts'
+import { bankToken, created } from '../world.ts'
 
 const invoice = { id: 'inv-42', iban: 'DE89 3704 0044 0532 0130 00', amount: 1250.5 }
 const ledger = (id: string) => `SELECT transfer_id, amount, execution_id FROM payment_ledger WHERE invoice_id = '${id}'`
@@ -13,7 +13,7 @@ export const stories: readonly Story[] = [
       const [transfer, ...more] = calls('POST /bank/transfers')
       t.strictSame(more, [])
       t.match(transfer, {
-        headers: { authorization: 'Bearer a-token-that-only-the-bank-may-see' },
+        headers: { authorization: `Bearer ${bankToken}` },
         body: { iban: 'DE89370400440532013000', amount: '1250.50', reference: 'Invoice inv-42' },
       })
       t.strictSame(

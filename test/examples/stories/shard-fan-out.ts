@@ -25,7 +25,7 @@ export const stories: readonly Story[] = [
   },
   {
     rule: 'the five most frequent words are the output when nobody says how many',
-    input: { top: null },
+    input: { top: undefined },
     world: { 'GET /shards/*': ok(['a b c d e f']) },
     check(t, { execution }) {
       t.strictSame(

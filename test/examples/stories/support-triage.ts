@@ -21,7 +21,10 @@ export const stories: readonly Story[] = [
       t.match(attempts, { classify: 2, page: 2, 'draft-answer': 1, 'send-answer': 2 })
       t.strictSame(sent('POST /pager/incidents').at(-1), { title: 'Nobody can log in', ticket: 't-9' })
       t.match(sent('agent triage').at(-1), {
-        messages: [{ role: 'system', content: /two friendly sentences/ }, { role: 'user', content: /Nobody can log in/ }],
+        messages: [
+          { role: 'system', content: /two friendly sentences/ },
+          { role: 'user', content: /Nobody can log in/ },
+        ],
       })
       t.strictSame(sent('POST /mails').at(-1), {
         to: 'grace@example.com',
