@@ -6,6 +6,7 @@ import type { ActionRegistry } from './actions/registry.ts'
 import type { AttemptSlots } from './attempt-slots.ts'
 import type { Clock } from './clock.ts'
 import type { EngineSettings } from './engine-options.ts'
+import { logCommitted } from './execution-log.ts'
 import type { Executor } from './executor.ts'
 import type { Feed } from './feed.ts'
 import type { History } from './history.ts'
@@ -108,9 +109,10 @@ export class NodeLife {
 
   /** Only now may anybody hear of it. */
   #tell({ id, row }: Executor, append: Append): void {
-    const { feed, observer } = this.#parts
+    const { feed, observer, log } = this.#parts
     feed.publish(id, append.events)
     observer.committed(row, append)
+    logCommitted(log, row, append)
     const image = append.insert ?? append.row
     if (image === undefined) return
     const { status, lastSeq, updatedAt } = image

@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import type { Json, JsonObject } from '../../src/definition/json.ts'
 import type { JournalEvent } from '../../src/engine/core/event.ts'
+import type { StepProgress } from '../../src/engine/core/progress.ts'
 import type { StepStatus } from '../../src/engine/core/state.ts'
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
@@ -27,7 +28,8 @@ export interface Story {
 /** What is left when the execution has ended. */
 export interface Ending {
   readonly execution: ExecutionRow
-  /** By the step's id. */
+  /** These by the step's id. */
+  readonly steps: Readonly<Record<string, StepProgress>>
   readonly statuses: Readonly<Record<string, StepStatus>>
   readonly attempts: Readonly<Record<string, number>>
   readonly events: readonly JournalEvent[]
@@ -96,11 +98,12 @@ export async function play(t: Test, stage: Stage, example: Example, story: Story
     t.match({ status, percentage, error }, { status: 'completed', percentage: 100, error: null })
   else t.equal(status, story.ends)
   t.strictSame(traffic.unforeseen, [], 'asks for nothing that README.md does not name')
-  checkKeys(t, execution.id, traffic.calls, new Set(steps.map(({ path }) => path)))
+  checkEffects(t, execution.id, traffic.calls, steps)
   t.notOk(JSON.stringify({ execution, events }).includes(bankToken), 'keeps the secret out of its history')
   await story.check(t, {
     execution,
     events,
+    steps: byId((step) => step),
     statuses: byId((step) => step.status),
     attempts: byId((step) => step.attempt),
     asked: traffic.calls.map(({ route }) => route),
@@ -122,15 +125,13 @@ async function versionFor(engine: WorkflowEngine, { workflowId, definition }: Ex
   return (await engine.updateWorkflow(workflowId, { ...definition, variables })).version
 }
 
-/** Whatever may change something carries its step's key, the same at every attempt, with the same content. */
-function checkKeys(t: Test, executionId: string, calls: readonly Call[], paths: ReadonlySet<string>): void {
-  const sent = new Map<string, Json>()
-  for (const { route, headers, body } of calls.filter((call) => !call.route.startsWith('GET '))) {
-    const key = String(headers['idempotency-key'])
-    const [id, generation, path] = key.split('/')
-    t.strictSame([id, generation], [executionId, '0'], `${route} carries a key of the execution`)
-    t.ok(paths.has(path!), `${route} carries the key of a step`)
-    if (sent.has(key)) t.strictSame({ route, body }, sent.get(key), `${route} is repeated as it was`)
-    sent.set(key, { route, body })
+/** Whatever may change something carries the key of its step, and comes as often as the step was attempted, unchanged. */
+function checkEffects(t: Test, executionId: string, calls: readonly Call[], steps: readonly StepProgress[]): void {
+  const effects = calls.filter(({ route }) => !route.startsWith('GET '))
+  for (const [key, repeats] of Map.groupBy(effects, ({ headers }) => headers['idempotency-key'])) {
+    const { route, body } = repeats[0]!
+    const step = steps.find(({ path }) => key === `${executionId}/0/${path}`)
+    t.equal(repeats.length, step?.attempt, `${route} carries its step's key at every attempt`)
+    for (const repeat of repeats) t.match(repeat, { route, body }, `${route} is repeated as it was`)
   }
 }

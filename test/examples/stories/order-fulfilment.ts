@@ -3,6 +3,7 @@ import { ok, status, together } from '../world.ts'
 
 const order = { id: 'o-2', customer: 'ada@example.com', total: 59.8, lines: [{ sku: 'lamp', quantity: 2 }] }
 const atOnce = together(2)
+const bothAsked = together(2)
 
 export const stories: readonly Story[] = [
   {
@@ -56,8 +57,8 @@ export const stories: readonly Story[] = [
     rule: 'a bad score fails the order before anything is paid',
     input: { order },
     world: {
-      'POST /stock/reservations': ok({ reservationId: 'r-3' }),
-      'POST /fraud/scores': ok({ score: 80 }),
+      'POST /stock/reservations': bothAsked(ok({ reservationId: 'r-3' })),
+      'POST /fraud/scores': bothAsked(ok({ score: 80 })),
     },
     ends: 'failed',
     check(t, { execution, statuses }) {

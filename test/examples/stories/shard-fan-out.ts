@@ -1,4 +1,4 @@
-import type { JournalEvent } from '../../../src/engine/core/event.ts'
+import type { StepProgress } from '../../../src/engine/core/progress.ts'
 import type { Story } from '../story.ts'
 import { ok, status, together } from '../world.ts'
 
@@ -13,14 +13,15 @@ export const stories: readonly Story[] = [
       'GET /shards/2': [status(503), status(503), ok(['the  trail goes on'])],
       'GET /shards/3': ok([]),
     },
-    check(t, { execution, attempts, events }) {
+    check(t, { execution, attempts, steps }) {
       t.strictSame(execution.output, [
         { word: 'stone', count: 3 },
         { word: 'the', count: 3 },
         { word: 'a', count: 2 },
       ])
       t.equal(attempts['read-2'], 3)
-      t.equal(mostOpenShards(events), 2)
+      const shards = Object.values(steps).filter(({ id }) => id.startsWith('shard-'))
+      t.equal(Math.max(...shards.map((shard) => openWith(shard, shards))), 2)
     },
   },
   {
@@ -36,14 +37,7 @@ export const stories: readonly Story[] = [
   },
 ]
 
-/** How many branches were open at the same time, by the journal. */
-function mostOpenShards(events: readonly JournalEvent[]): number {
-  const open = new Set<string>()
-  return events.reduce((most, { type, path }) => {
-    const [, shard] = /^shards\.(shard-\d)/.exec(path ?? '') ?? []
-    if (shard === undefined) return most
-    if (type === 'step.completed' && path === `shards.${shard}.count-${shard.at(-1)}`) open.delete(shard)
-    else open.add(shard)
-    return Math.max(most, open.size)
-  }, 0)
+/** How many branches were open when this one began, itself included. */
+function openWith({ startedAt }: StepProgress, shards: readonly StepProgress[]): number {
+  return shards.filter((other) => other.startedAt! <= startedAt! && startedAt! < other.completedAt!).length
 }
