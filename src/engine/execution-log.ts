@@ -5,10 +5,10 @@ import type { Log } from './log.ts'
 
 /** What an operator reads of executions: their ends as info, every other committed event as debug, with the ids to find it by. */
 export function logCommitted(log: Log, row: ExecutionRow, { events }: Append): void {
+  const isDebug = log.isLevelEnabled?.('debug') ?? true
   for (const event of events) {
-    const isEnd = ends.has(event.type)
-    if (isEnd) log.info(factsOf(row, event), event.type.replace('.', ' '))
-    else log.debug(factsOf(row, event), event.type.replace('.', ' '))
+    if (ends.has(event.type)) log.info(factsOf(row, event), event.type.replace('.', ' '))
+    else if (isDebug) log.debug(factsOf(row, event), event.type.replace('.', ' '))
   }
 }
 
