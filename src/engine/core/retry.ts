@@ -10,9 +10,16 @@ export function nextRetryAt(
   failure: { error: ExecutionError; attempt: number; firstStartedAt: number; at: number; seed: string },
 ): number | null {
   if (failure.attempt >= policy.maxAttempts || !isRetryable(policy, failure.error)) return null
-  const dueAt = failure.at + backoffMs(policy, failure.attempt, failure.seed)
+  const backoff = backoffMs(policy, failure.attempt, failure.seed)
+  const dueAt = failure.at + Math.max(backoff, askedToWaitMs(failure.error))
   const budgetEnd = policy.maxElapsedMs === null ? Infinity : failure.firstStartedAt + policy.maxElapsedMs
   return dueAt < budgetEnd ? dueAt : null
+}
+
+/** How long the other side asked to be left alone (HTTP's Retry-After), ms. The budget bounds it, the policy's cap does not. */
+function askedToWaitMs({ details }: ExecutionError): number {
+  const asked = details?.retryAfterMs
+  return typeof asked === 'number' && Number.isFinite(asked) ? asked : 0
 }
 
 /** `nonRetryable` decides first, then `retryOn`, then the error's own `retryable`. */

@@ -50,6 +50,13 @@ t.test('the policy decides what is retried', async (t) => {
   t.equal(nextRetryAt({ ...policy, maxElapsedMs: 1_101 }, failure), 1_100)
 })
 
+t.test('a retry comes no sooner than the other side asked for', async (t) => {
+  const asked = (retryAfterMs: number) => ({ ...failure, error: { ...failure.error, details: { retryAfterMs } } })
+  t.equal(nextRetryAt(policy, asked(60_000)), 61_000)
+  t.equal(nextRetryAt(policy, asked(1)), 1_100)
+  t.equal(nextRetryAt({ ...policy, maxElapsedMs: 10_000 }, asked(60_000)), null, 'but within the budget')
+})
+
 t.test('a failed attempt waits for its retry, then is the next attempt with the same key', async (t) => {
   const d = new Driver([a('one'), a('two')]).start()
   const key = idempotencyKeyOf(d.state, 'one')

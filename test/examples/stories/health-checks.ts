@@ -38,6 +38,15 @@ export const stories: readonly Story[] = [
     },
   },
   {
+    rule: 'one that gives no answer at all fails the execution',
+    world: { 'GET /health/search': 'hang up', 'GET /health/*': ok('fine') },
+    ends: 'failed',
+    check(t, { execution, attempts }) {
+      t.match(execution.error, { type: 'ConnectionError', stepPath: 'checks.check-search' })
+      t.equal(attempts['check-search'], 3)
+    },
+  },
+  {
     rule: 'slow ones are noted too',
     variables: alwaysSlow,
     world: { 'GET /health/*': ok('fine'), 'POST /chat/messages': ok({}) },
