@@ -5,6 +5,7 @@ import type { InboxItem } from '../repository/inbox.ts'
 import { Attempts } from './attempts.ts'
 import type { Command } from './core/command.ts'
 import type { Event, Fact } from './core/event.ts'
+import { isMoot } from './core/moot.ts'
 import { pending } from './core/pending.ts'
 import type { ExecutionState } from './core/state.ts'
 import { transition } from './core/transition.ts'
@@ -30,9 +31,8 @@ import { Timers } from './timers.ts'
  */
 type Phase = 'live' | 'rolling_back' | 'leaving' | 'left' | 'dropped'
 
-/** How long it may keep the event loop, between steps without effects. */
+/** How long it may keep the event loop. */
 const LONGEST_TURN_MS = 10
-
 export class Executor implements WriterOutcomes {
   readonly id: string
   readonly plan: Plan
@@ -89,7 +89,7 @@ export class Executor implements WriterOutcomes {
   /** Takes what reached it from outside, in order. */
   receive(items: readonly InboxItem[]): void {
     for (const item of items) {
-      if (this.#phase !== 'live' || !this.#facts.take(item.id)) continue
+      if (this.#phase !== 'live' || !this.#facts.isEmpty || !this.#facts.take(item.id)) continue
       const answer = factOf(item, this.#state, this.#services.clock.now())
       if (answer.type === 'fact') this.record(answer.fact, item.id)
       else void this.#rollBack(answer, item.id)
@@ -181,7 +181,7 @@ export class Executor implements WriterOutcomes {
       const next = this.#facts.shift()
       const fact = next?.fact ?? startFact(this.#state, this.row, this.#services.clock.now())
       if (fact === null) return
-      this.#apply(fact, next?.inboxId)
+      if (!isMoot(this.#state, fact)) this.#apply(fact, next?.inboxId)
       if (this.#writer.draft.isFull) return
       if (count % 64 === 0 && !this.#facts.isEmpty && this.#services.clock.monotonic() > until) {
         setImmediate(() => this.#turn())

@@ -53,13 +53,15 @@ export class Requests {
     })
     if (posted.replayed) return { execution: await this.#find(executionId), effective: true, replayed: true }
     const { requestId } = posted
-    const answer = await this.#parts.feed.waitFor(
-      executionId,
-      view.lastSeq,
-      (event) => answers(event, requestId),
-      ANSWER_WITHIN_MS,
-    )
+    const isAnswer = (event: JournalEvent): boolean => answers(event, requestId) || (action === 'pause' && isEnd(event))
+    const answer = await this.#parts.feed.waitFor(executionId, view.lastSeq, isAnswer, ANSWER_WITHIN_MS)
     const execution = await this.#find(executionId)
+    // It ended before the pause could take effect.
+    if (answer !== null && !answers(answer, requestId)) {
+      const executionStatus = execution.status
+      const parameters = [executionId, executionStatus, action]
+      throw new CairnError('EXECUTION_STATUS_CONFLICT', parameters, { details: { executionStatus } })
+    }
     if (answer?.type === 'control.refused') throw refusalError(answer.data as unknown as Refusal, execution.status)
     return { execution, effective: answer !== null, replayed: false }
   }

@@ -74,7 +74,7 @@ async function schedule(databaseUrl: string, ledgerUrl: string): Promise<string>
 function runVictim(environment: Record<string, string>): Promise<NodeJS.Signals | number | null> {
   const victim = spawn(process.execPath, [path.join(import.meta.dirname, 'victim.ts')], {
     env: { PATH: process.env.PATH, ...environment },
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   return new Promise((resolve) => victim.once('exit', (code, signal) => resolve(signal ?? code)))
 }

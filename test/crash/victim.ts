@@ -6,6 +6,9 @@ import { drive, scenarioEngine } from './scenario.ts'
  */
 const { DATABASE_URL, LEDGER_URL, EXECUTION_ID, KILL_AT } = process.env as Record<string, string>
 
+// It must not outlive a test that is killed itself.
+process.on('disconnect', () => process.exit(1))
+
 const engine = scenarioEngine({
   databaseUrl: DATABASE_URL!,
   ledgerUrl: LEDGER_URL!,
@@ -21,3 +24,4 @@ const engine = scenarioEngine({
 await engine.start()
 await drive(engine, EXECUTION_ID!)
 await engine.stop()
+process.disconnect()

@@ -33,6 +33,21 @@ t.test('a pause that nothing holds up takes effect at once', async (t) => {
   t.same(d.take(), ['set_timer retry one 5000'], 'a retry that came due meanwhile acts at resume')
 })
 
+t.test('a pause that the end of the execution overtakes is moot', async (t) => {
+  const failing = new Driver([a('one'), a('two')]).start().fact(pauseRequest).fail('one')
+  t.equal(failing.state.status, 'failed')
+  const completing = new Driver([a('one')]).start().fact(pauseRequest).complete('one')
+  t.equal(completing.state.status, 'completed')
+  t.notOk([...failing.journal, ...completing.journal].some((event) => event.type === 'execution.paused'))
+})
+
+t.test('what was found out about a step that a sibling has ended meanwhile is moot', async (t) => {
+  const d = new Driver([par('p', [gate('bad', 'false', { onFalse: 'fail' }), gate('good', 'true')])]).start()
+  t.equal(d.state.status, 'failed')
+  t.equal(d.status('p.good'), 'cancelled')
+  t.equal(d.state.completedLeaves, 0)
+})
+
 t.test('a resume takes back a pause that has not taken effect', async (t) => {
   const d = new Driver([par('p', [a('one'), a('two')], { concurrency: 1 })]).start()
   d.fact(pauseRequest).fact({ type: 'execution.resumed', data: {} })

@@ -3,6 +3,7 @@ import type { Json, JsonObject } from '../../../src/definition/json.ts'
 import type { ActionShape, Plan } from '../../../src/definition/plan.ts'
 import type { Command } from '../../../src/engine/core/command.ts'
 import type { Event, ExecutionError, Fact, JournalEvent } from '../../../src/engine/core/event.ts'
+import { isMoot } from '../../../src/engine/core/moot.ts'
 import { pending } from '../../../src/engine/core/pending.ts'
 import { createState, type ExecutionState, FORMAT } from '../../../src/engine/core/state.ts'
 import { transition } from '../../../src/engine/core/transition.ts'
@@ -56,6 +57,7 @@ export class Driver {
   readonly journal: JournalEvent[] = []
   /** What was commanded since the last `take`. */
   commands: Command[] = []
+  readonly #answers: Fact[] = []
   at = 1_000
 
   constructor(steps: object[], options: { input?: Json; definition?: object } = {}) {
@@ -74,7 +76,16 @@ export class Driver {
     return this.fact({ type: 'execution.started', data: {} })
   }
 
+  /** Takes a fact in, and then the answers to what it causes, in order, as the executor does. */
   fact(fact: Fact): this {
+    this.#apply(fact)
+    for (let next = this.#answers.shift(); next !== undefined; next = this.#answers.shift()) {
+      if (!isMoot(this.state, next)) this.#apply(next)
+    }
+    return this
+  }
+
+  #apply(fact: Fact): void {
     const event = { ...fact, seq: this.state.seq + 1, at: this.at } as Event
     const commands = transition(this.plan, this.state, event)
     const { seq, at, type, data } = event
@@ -90,7 +101,6 @@ export class Driver {
       percentage: this.state.percentage,
     })
     for (const command of commands) this.#answer(command)
-    return this
   }
 
   complete(path: string, output: Json = path, meta?: JsonObject): this {
@@ -138,17 +148,17 @@ export class Driver {
       case 'complete': {
         const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null, startedAt: null }
         const fact = evaluate(this.plan, this.state, info, command)
-        if (fact !== null) this.fact(fact)
+        if (fact !== null) this.#answers.push(fact)
         return
       }
       case 'fail':
-        this.fact({ type: 'execution.failed', data: { error: command.error } })
+        this.#answers.push({ type: 'execution.failed', data: { error: command.error } })
         return
       case 'pause':
-        this.fact({ type: 'execution.paused', data: { ...this.state.pauseRequest } })
+        this.#answers.push({ type: 'execution.paused', data: { ...this.state.pauseRequest } })
         return
       case 'mark_started':
-        this.fact({ type: 'step.started', path: command.path, attempt: command.attempt, data: {} })
+        this.#answers.push({ type: 'step.started', path: command.path, attempt: command.attempt, data: {} })
         return
       default:
         this.commands.push(command)

@@ -1,0 +1,51 @@
+import type { Fact } from './event.ts'
+import { type ExecutionState, isFinished, type StepState } from './state.ts'
+import { isOpen } from './steps/step.ts'
+import { assertNever, isHeld } from './turn.ts'
+
+/**
+ * True when a fact that was found out earlier in the same turn no longer counts, because one before it has ended its step or
+ * the execution: of two answers the first one wins. It is dropped before it is journaled.
+ */
+export function isMoot(state: ExecutionState, fact: Fact): boolean {
+  switch (fact.type) {
+    case 'execution.paused':
+      return state.requested !== 'pause' || state.runningAttempts > 0 || isFinished(state.status)
+    case 'execution.completed':
+    case 'execution.failed':
+    case 'execution.parked':
+    case 'execution.released':
+      return isFinished(state.status) || state.status === 'paused'
+    case 'step.entered':
+    case 'step.skipped':
+    case 'step.started':
+      return isHeld(state) || !hasStep(state, fact.path, (step) => step.status === 'pending')
+    case 'step.completed':
+    case 'condition.evaluated':
+      return !hasStep(state, fact.path, (step) => step.status === 'running')
+    case 'step.failed':
+      return !hasStep(state, fact.path, isOpen)
+    case 'timer.fired':
+      return isHeld(state) || !hasStep(state, fact.path, (step) => step.status === 'waiting')
+    case 'execution.started':
+      return state.status !== 'pending'
+    case 'execution.scheduled':
+    case 'execution.recovered':
+    case 'execution.pause_requested':
+    case 'execution.resumed':
+    case 'execution.cancelled':
+    case 'execution.retried':
+    case 'execution.rolled_back':
+    case 'execution.quarantined':
+    case 'control.refused':
+    case 'signal.received':
+      return false
+    default:
+      return assertNever(fact)
+  }
+}
+
+function hasStep(state: ExecutionState, path: string, fits: (step: StepState) => boolean): boolean {
+  const step = state.steps.get(path)
+  return step !== undefined && fits(step)
+}
