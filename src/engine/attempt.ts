@@ -142,6 +142,10 @@ export class Attempt implements ActionContext {
   #begin(): void {
     this.#phase = 'running'
     this.#startedAt = this.#services.clock.monotonic()
+    if (!this.#services.mayPerform()) {
+      this.#hasLapsed = true
+      return this.#fail(failureOf(new ActionError('StepInterrupted', 'the lease of this node is too old')))
+    }
     this.#trace = this.#services.observer.attemptStarted(this.#subject)
     let outcome: ActionResult | Promise<ActionResult>
     try {

@@ -21,6 +21,8 @@ export class Attempts {
   readonly #services: Services
   readonly #record: (fact: Fact) => void
   readonly #running = new Map<string, Attempt>()
+  /** Attempts that are on record as under way but were not made, since the lease was too old; by path. */
+  readonly #undone = new Map<string, StepState>()
   /** About what the state takes: the bytes of all events that it was folded from. */
   #heldBytes = 0
 
@@ -31,13 +33,20 @@ export class Attempts {
     this.#record = record
   }
 
-  get count(): number {
-    return this.#running.size
+  /** Nothing runs that must end here. */
+  get areOver(): boolean {
+    const isOnce = ({ id }: StepState) => (this.#plan.steps.get(id) as ActionPlan).delivery === 'at_most_once'
+    return this.#running.size === 0 && ![...this.#undone.values()].some(isOnce)
   }
 
   /** Notes that the state has grown. */
   hold(bytes: number): void {
     this.#heldBytes += bytes
+  }
+
+  /** The state is another one now: this is what it takes. */
+  holdAnew(bytes: number): void {
+    this.#heldBytes = bytes
   }
 
   /**
@@ -46,7 +55,12 @@ export class Attempts {
    */
   perform(state: ExecutionState, step: StepState, isDraining: boolean): void {
     const plan = planOf(this.#plan, step) as ActionPlan
-    if (this.#running.has(step.path) || !this.#services.mayPerform()) return
+    if (this.#running.has(step.path)) return
+    if (!this.#services.mayPerform()) {
+      this.#undone.set(step.path, { ...step })
+      return
+    }
+    this.#undone.delete(step.path)
     if (isDraining && plan.delivery === 'at_least_once') return
     const subject = this.#subjectOf(plan, state, step)
     const { secrets, feed, clock } = this.#services
@@ -64,12 +78,25 @@ export class Attempts {
     const firstStartedAt = step.firstStartedAt ?? clock.now()
     const attempt = new Attempt(subject, this.#services, inputs, (outcome) => {
       this.#running.delete(step.path)
-      if (outcome !== null) this.#record(this.#factOf(outcome, subject, firstStartedAt))
+      if (outcome !== null) return this.#record(this.#factOf(outcome, subject, firstStartedAt))
+      this.#undone.set(step.path, { ...step })
+      // The lease may have been renewed before the action said that it was too old.
+      if (this.#services.mayPerform()) setImmediate(() => this.performUndone(state, isDraining))
     })
     if (!attempt.isOver) this.#running.set(step.path, attempt)
   }
 
+  /** Makes the attempts that were not made while the lease was too old, as far as they still count. */
+  performUndone(state: ExecutionState, isDraining: boolean): void {
+    for (const [path, { attempt }] of [...this.#undone]) {
+      const step = state.steps.get(path)
+      if (step?.status === 'running' && step.attempt === attempt) this.perform(state, step, isDraining)
+      else this.#undone.delete(path)
+    }
+  }
+
   abort(path: string): void {
+    this.#undone.delete(path)
     this.#running.get(path)?.abort('it was cancelled')
     this.#running.delete(path)
   }
@@ -77,6 +104,7 @@ export class Attempts {
   abortAll(reason: string): void {
     for (const attempt of this.#running.values()) attempt.abort(reason)
     this.#running.clear()
+    this.#undone.clear()
   }
 
   /** Aborts the attempts that may be performed again. Answers the longest timeout (ms) of those that go on. */

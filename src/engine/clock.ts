@@ -36,12 +36,13 @@ export class SystemClock implements Clock {
   }
 
   after(delayMs: number, callback: () => void): Timer {
-    const wait = Math.min(Math.max(0, delayMs), LONGEST_TIMEOUT_MS)
-    let timeout = setTimeout(() => {
-      if (wait === delayMs || delayMs <= 0) return callback()
-      timeout = setTimeout(callback, delayMs - wait)
-      timeout.unref()
-    }, wait)
+    if (delayMs > LONGEST_TIMEOUT_MS) {
+      let timer = this.after(LONGEST_TIMEOUT_MS, () => {
+        timer = this.after(delayMs - LONGEST_TIMEOUT_MS, callback)
+      })
+      return { cancel: () => timer.cancel() }
+    }
+    const timeout = setTimeout(callback, Math.max(0, delayMs))
     timeout.unref()
     return { cancel: () => clearTimeout(timeout) }
   }

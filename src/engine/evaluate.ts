@@ -6,6 +6,7 @@ import type { ExecutionError, Fact } from './core/event.ts'
 import { type ExecutionInfo, StepScope } from './core/scope.ts'
 import type { ExecutionState, StepState } from './core/state.ts'
 import { planOf } from './core/turn.ts'
+import { errorFact } from './error-fact.ts'
 
 /** The fact that answers an evaluation, or null when the step has moved on meanwhile. */
 export function evaluate(
@@ -39,12 +40,7 @@ function evaluateCondition(plan: Plan, step: StepState, scope: StepScope): Fact 
   const result = Boolean(condition.condition.evaluate(scope))
   if (condition.branches !== null) return { type: 'condition.evaluated', path, data: { result } }
   if (result || condition.onFalse !== 'fail') return { type: 'step.completed', path, data: { output: result } }
-  const error: ExecutionError = {
-    type: 'ConditionNotMet',
-    message: `the condition is false: ${condition.condition.source}`,
-    stepPath: path,
-    retryable: false,
-  }
+  const error = errorFact('ConditionNotMet', `the condition is false: ${condition.condition.source}`, path)
   return { type: 'step.failed', path, data: { error, retryAt: null } }
 }
 
@@ -61,10 +57,5 @@ function evaluateOutput(plan: Plan, state: ExecutionState, info: ExecutionInfo):
 /** An expression that fails is the step's failure; anything else is a bug, for the executor to quarantine. */
 function errorOf(thrown: unknown, step: StepState | null): ExecutionError {
   if (!(thrown instanceof ExpressionError)) throw thrown
-  return {
-    type: 'ExpressionError',
-    message: thrown.message,
-    retryable: false,
-    ...(step !== null && { stepPath: step.path }),
-  }
+  return errorFact('ExpressionError', thrown.message, step?.path)
 }

@@ -7,16 +7,17 @@ import type { Command } from './core/command.ts'
 import type { Event, Fact } from './core/event.ts'
 import { isMoot } from './core/moot.ts'
 import { pending } from './core/pending.ts'
-import type { ExecutionState } from './core/state.ts'
+import { type ExecutionState, isFinished } from './core/state.ts'
 import { transition } from './core/transition.ts'
 import type { Effect } from './draft.ts'
 import { encode } from './encode.ts'
+import { errorFact } from './error-fact.ts'
 import { ExecutionWriter, type WriterOutcomes } from './execution-writer.ts'
 import { FactQueue } from './fact-queue.ts'
-import { answerTo, errorFact, startFact, timerFact } from './facts.ts'
+import { answerTo, startFact, timerFact } from './facts.ts'
 import { factOf, type RollbackRequest } from './inbox-fact.ts'
-import { parkingTime } from './parking.ts'
-import { rolledBackState } from './rollback.ts'
+import { Parking } from './parking.ts'
+import { rolledBack } from './rollback.ts'
 import type { Services } from './services.ts'
 import { Snapshots } from './snapshots.ts'
 import { stepCountOf } from './statistics.ts'
@@ -47,18 +48,25 @@ export class Executor implements WriterOutcomes {
   readonly #timers: Timers
   readonly #attempts: Attempts
   readonly #snapshots: Snapshots
+  readonly #parking: Parking
 
-  /** `isNew`: the row is not in the database yet. Nothing happens before `resume` or a fact. */
-  constructor(row: ExecutionRow, plan: Plan, state: ExecutionState, services: Services, isNew: boolean) {
+  /** `held`: about what the state takes, in bytes; null for a new one, whose row is not in the database yet. */
+  constructor(row: ExecutionRow, plan: Plan, state: ExecutionState, services: Services, held: number | null) {
     this.id = row.id
     this.plan = plan
     this.row = row
     this.#state = state
     this.#services = services
-    this.#writer = new ExecutionWriter(row, isNew, services, this)
+    this.#writer = new ExecutionWriter(row, held === null, services, this)
     this.#timers = new Timers(services.clock)
     this.#attempts = new Attempts(row, plan, services, (fact) => this.record(fact))
+    this.#attempts.holdAnew(held ?? 0)
     this.#snapshots = new Snapshots(row.id, services)
+    this.#parking = new Parking(this.#timers, services, {
+      isQuiet: () => this.#writer.isIdle && this.#attempts.areOver && this.#facts.isEmpty,
+      record: (fact) => this.record(fact),
+      look: () => this.#turn(),
+    })
   }
 
   /** Begins a new execution; its row, once that is committed. Rejects when it never will be. */
@@ -96,11 +104,14 @@ export class Executor implements WriterOutcomes {
     }
   }
 
+  /** The append that gives it away is under way, or was. */
+  get isLeaving(): boolean {
+    return this.#phase === 'leaving' || this.#phase === 'left'
+  }
+
   /** Performs what was left undone while the lease was too old. */
   performAgain(): void {
-    const undone = pending(this.plan, this.#state).filter((command) => command.type === 'perform')
-    this.#writer.draft.effects.push(...undone)
-    this.#turn()
+    if (this.#phase === 'live') this.#turn(() => this.#attempts.performUndone(this.#state, this.#isDraining))
   }
 
   /** Performs nothing new; lets go of the execution as soon as no attempt runs, for another node to claim at once. */
@@ -172,7 +183,7 @@ export class Executor implements WriterOutcomes {
       this.#isTurning = false
     }
     this.#submit()
-    if (this.#phase === 'live') this.#park()
+    if (this.#phase === 'live') this.#parking.consider(this.#state, this.#isDraining)
   }
 
   #fold(): void {
@@ -230,7 +241,7 @@ export class Executor implements WriterOutcomes {
 
   /** The events that caused them are committed. What has moved on meanwhile is not performed. */
   #perform(effects: readonly Effect[]): void {
-    if (this.#phase !== 'live') return
+    if (this.#phase !== 'live' || isFinished(this.#state.status)) return
     for (const { path, attempt } of effects) {
       const step = this.#state.steps.get(path)
       if (step?.status !== 'running' || step.attempt !== attempt) continue
@@ -245,23 +256,6 @@ export class Executor implements WriterOutcomes {
       const effects = this.#writer.draft.effects.splice(0)
       if (effects.length > 0) this.#turn(() => this.#perform(effects))
     } else if (this.#writer.send(this.#state)) this.#phase = 'leaving'
-  }
-
-  /** Nothing to do for a while: the database wakes it. A draining node gives it away at once. */
-  #park(): void {
-    this.#timers.clear('park')
-    if (!this.#isQuiet() || !this.#facts.isEmpty) return
-    if (this.#isDraining) return this.record({ type: 'execution.released', data: { reason: 'drain' } })
-    const parkAt = this.#services.clock.now() + this.#services.limits.parkAfterMs
-    const wakeAt = parkingTime(this.#state, this.#timers.earliest(), parkAt)
-    if (wakeAt === undefined) return
-    this.#timers.set('park', parkAt, () => {
-      if (this.#isQuiet()) this.record({ type: 'execution.parked', data: { wakeAt } })
-    })
-  }
-
-  #isQuiet(): boolean {
-    return this.#writer.isIdle && this.#attempts.count === 0
   }
 
   #leave(): void {
@@ -280,16 +274,19 @@ export class Executor implements WriterOutcomes {
   async #rollBack(request: RollbackRequest, inboxId: string): Promise<void> {
     this.#phase = 'rolling_back'
     this.#halt('the execution is rolled back')
-    try {
-      await this.#writer.written()
-      const { state, fact } = await rolledBackState(request, this.#state, this.row, this.#services)
-      if ((this.#phase as Phase) !== 'rolling_back') return
-      this.#state = state
-      this.#phase = 'live'
-      this.record(fact, inboxId)
-    } catch (thrown) {
-      if ((this.#phase as Phase) !== 'rolling_back') return
-      this.#quarantineFor('the history cannot be rolled back', thrown as Error)
+    const outcome = await rolledBack(request, this.#writer, () => this.#state, this.row, this.#services)
+    if ((this.#phase as Phase) !== 'rolling_back') return
+    this.#phase = 'live'
+    if (outcome.type === 'ready') {
+      this.#state = outcome.state
+      this.#attempts.holdAnew(outcome.bytes)
+      this.record(outcome.fact, inboxId)
+    } else if (outcome.type === 'unreadable') {
+      this.#writer.draft.inboxIds.push(inboxId)
+      this.#quarantineFor('the history cannot be rolled back', outcome.error)
+    } else {
+      this.#facts.answered([inboxId])
+      this.resume()
     }
     this.#services.pokeInbox(this.id)
   }

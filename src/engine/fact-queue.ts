@@ -6,6 +6,28 @@ export interface QueuedFact {
   readonly inboxId: string | undefined
 }
 
+/**
+ * Ids that were dealt with lately. A read of the inbox that was sent before the answer's commit may come back after it, with
+ * rows that are gone: they must not be answered twice. Rotated every half minute; no read takes as long.
+ */
+export class RecentIds {
+  #young = new Set<string>()
+  #old = new Set<string>()
+
+  add(ids: readonly string[]): void {
+    for (const id of ids) this.#young.add(id)
+  }
+
+  has(id: string): boolean {
+    return this.#young.has(id) || this.#old.has(id)
+  }
+
+  rotate(): void {
+    this.#old = this.#young
+    this.#young = new Set()
+  }
+}
+
 /** The facts of one execution that wait, and the items of its inbox that are being answered: each is taken once. */
 export class FactQueue {
   #facts: QueuedFact[] = []

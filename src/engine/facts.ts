@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Plan } from '../definition/plan.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Command } from './core/command.ts'
@@ -6,6 +5,7 @@ import type { ExecutionError, Fact } from './core/event.ts'
 import type { ExecutionInfo } from './core/scope.ts'
 import type { ExecutionState } from './core/state.ts'
 import { assertNever, isHeld, planOf } from './core/turn.ts'
+import { errorFact } from './error-fact.ts'
 import { evaluate } from './evaluate.ts'
 
 type Answered = Exclude<Command, { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' }>
@@ -53,7 +53,9 @@ export function timerFact(
 ): Fact | null {
   const { path } = timer
   if (timer.timer === 'execution_timeout') {
-    return { type: 'execution.failed', data: { error: timeoutError('execution', plan.timeoutMs) } }
+    const open = [...state.steps.values()].findLast((step) => step.status === 'running' || step.status === 'waiting')
+    const error = timeoutError('execution', plan.timeoutMs)
+    return { type: 'execution.failed', data: { error: open === undefined ? error : { ...error, stepPath: open.path } } }
   }
   const step = state.steps.get(path)
   if (step === undefined) return null
@@ -68,18 +70,6 @@ export function timerFact(
 
 const timeoutError = (what: string, timeoutMs: number | null): ExecutionError =>
   errorFact('TimeoutError', `the ${what} took longer than ${timeoutMs} ms`)
-
-/** A failure that the engine itself finds; its id stands in the log line as well. */
-export function errorFact(type: string, message: string, stepPath?: string, attempt?: number): ExecutionError {
-  return {
-    type,
-    message,
-    errorId: randomUUID(),
-    ...(stepPath !== undefined && { stepPath }),
-    ...(attempt !== undefined && { attempt }),
-    retryable: false,
-  }
-}
 
 /** What expressions see as `execution`. */
 export const infoOf = (row: ExecutionRow, state: ExecutionState): ExecutionInfo => ({

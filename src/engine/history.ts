@@ -26,6 +26,14 @@ export interface CheckpointView extends Checkpoint {
   readonly state: CheckpointState
 }
 
+/** An execution to go on with: a state of the caller's own, and about what it takes. */
+export interface LoadedExecution {
+  readonly row: ExecutionRow
+  readonly plan: Plan
+  readonly state: ExecutionState
+  readonly bytes: number
+}
+
 /** An execution as it is known here. The row is as old as the entry; the state is what counts. */
 interface Entry {
   readonly row: ExecutionRow
@@ -59,12 +67,12 @@ export class History {
    * A state of the caller's own, folded up to `through`: for taking an execution over. One that is quarantined is failed,
    * whatever its events fold to. EXECUTION_NOT_FOUND, HISTORY_INVALID.
    */
-  async load(executionId: string, through?: number): Promise<{ row: ExecutionRow; plan: Plan; state: ExecutionState }> {
+  async load(executionId: string, through?: number): Promise<LoadedExecution> {
     const { row, plan } = await this.#find(executionId)
     try {
-      const { state, quarantine } = await replay(this.#options.store, plan, row, through)
+      const { state, quarantine, bytes } = await replay(this.#options.store, plan, row, through)
       if (quarantine !== null) Object.assign(state, { status: 'failed', error: row.error, requested: null })
-      return { row, plan, state }
+      return { row, plan, state, bytes }
     } catch (error) {
       throw invalid(executionId, error)
     }

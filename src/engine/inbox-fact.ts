@@ -58,7 +58,7 @@ function rollbackOf(payload: ControlPayload, state: ExecutionState, requestId: s
     refused({ action: 'rollback', code, parameters }, requestId)
   if (checkpoint === 'never_existed') return refuse('CHECKPOINT_NOT_FOUND', [executionId, index])
   if (checkpoint === 'no_longer_kept') return refuse('CHECKPOINT_GONE', [index, executionId, oldestIndex(state)])
-  if (payload.seq !== undefined && payload.seq !== state.seq) {
+  if (payload.seq !== undefined && (payload.seq < state.changedSeq || payload.seq > state.seq)) {
     return refuse('SEQ_CONFLICT', [executionId, state.seq, payload.seq])
   }
   return { type: 'rollback', requestId, checkpoint, resume: payload.resume === true, reason: payload.reason } as const

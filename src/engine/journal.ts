@@ -35,6 +35,7 @@ export interface JournalOptions {
   /** The fence is gone: another node swept this one away, or the database lost acknowledged commits. */
   readonly onFenced: (reason: string) => void
   readonly onFlush: (flush: { rows: number; bytes: number; durationMs: number }) => void
+  readonly onSinkError: (executionId: string, error: Error) => void
   readonly onRetry: (failure: { error: Error; appends: number; attempt: number }) => void
 }
 
@@ -178,7 +179,6 @@ class LaneQueue {
         const outcome = await this.#lane.flush(appends, sentBefore || attempt > 1)
         if (this.#closed) return
         if (outcome === 'fenced') return this.#options.onFenced('the fence of its lane is gone')
-        return this.#acknowledge(batch, this.#options.clock.monotonic() - startedAt)
       } catch (thrown) {
         if (this.#closed) return
         const error = thrown as Error
@@ -187,7 +187,9 @@ class LaneQueue {
         if (kind === 'data') return this.#isolate(batch, error, sentBefore || attempt > 1)
         this.#options.onRetry({ error, appends: batch.length, attempt })
         await this.#pause(Math.min(LONGEST_PAUSE_MS, 20 * 2 ** Math.min(attempt, 10)))
+        continue
       }
+      return this.#acknowledge(batch, this.#options.clock.monotonic() - startedAt)
     }
   }
 
@@ -201,7 +203,14 @@ class LaneQueue {
     this.#options.onFlush({ rows, bytes, durationMs })
     // Told one by one, and no longer this lane's to tell: what they do next may append again, or close the journal.
     this.#flushing = []
-    for (const { append, sink } of batch) sink.committed(append)
+    for (const { append, sink } of batch) {
+      try {
+        sink.committed(append)
+      } catch (error) {
+        // It is committed whatever its executor makes of it, and the others are to hear of theirs.
+        this.#options.onSinkError(append.executionId, error as Error)
+      }
+    }
   }
 
   /** One bad append must not stop the others: halve until it stands alone. */

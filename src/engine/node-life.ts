@@ -55,6 +55,7 @@ export class NodeLife {
       clock,
       onFenced: onDeath,
       onFlush: (flush) => observer.flushed(flush),
+      onSinkError: (executionId, err) => log.error({ executionId, err }, 'an executor failed on its own commit'),
       onRetry: ({ error, appends, attempt }) =>
         log.warn({ err: error, appends, attempt }, 'flush not answered; the same rows are sent again'),
     })
@@ -110,9 +111,15 @@ export class NodeLife {
   /** Only now may anybody hear of it. */
   #tell({ id, row }: Executor, append: Append): void {
     const { feed, observer, log } = this.#parts
+    this.owned.answered(append.inboxIds)
     feed.publish(id, append.events)
-    observer.committed(row, append)
     logCommitted(log, row, append)
+    try {
+      observer.committed(row, append)
+    } catch (error) {
+      // It may be an embedding program's own.
+      log.error({ executionId: id, err: error }, 'the observer threw')
+    }
     const image = append.insert ?? append.row
     if (image === undefined) return
     const { status, lastSeq, updatedAt } = image

@@ -61,6 +61,7 @@ export class NodeProcess {
   #life: NodeLife | null = null
   #starting: Promise<void> | null = null
   #stopping: Promise<void> | null = null
+  #dying: Promise<void> = Promise.resolve()
   #wake: () => void = () => {}
 
   constructor(settings: EngineSettings) {
@@ -170,25 +171,27 @@ export class NodeProcess {
     const feed = new Feed({ store, history, isOwnedHere, clock, log })
     const slots = new AttemptSlots(settings.maxAttempts)
     const parts: NodeParts = { store, clock, actions, slots, secrets, history, plans, feed, observer, log, settings }
-    const life = (): NodeLife => this.#aliveLife()
+    const lifeOrNull = (): NodeLife | null => this.#life
     return {
       embedded,
       database,
       parts,
       statistics,
       definitions: new Definitions({ store, actions: actions.shapes(), plans, clock }),
-      starts: new Starts(parts, life),
-      requests: new Requests(parts, life),
+      starts: new Starts(parts, () => this.#aliveLife(), lifeOrNull),
+      requests: new Requests(parts, lifeOrNull),
       closeActions: builtIn.close,
     }
   }
 
   /** Registers this node under a new id; tries until the database takes it. */
   async #beginLife(isAlone: boolean): Promise<void> {
-    const { parts } = this.#up
+    if (this.#running === null) return
+    const { parts } = this.#running
     await this.#untilDatabaseAnswers(async () => {
-      const life = new NodeLife(parts, (reason) => void this.#die(life, reason))
+      const life = new NodeLife(parts, (reason) => this.#declareDead(life, reason))
       await life.start()
+      if (this.#isStopping()) return life.stop()
       this.#life = life
     })
     if (this.#life === null || !isAlone) return
@@ -197,10 +200,16 @@ export class NodeProcess {
     if (dead.length > 0) this.#life.ownership.claimSoon()
   }
 
+  #declareDead(life: NodeLife, reason: string): void {
+    this.#dying = this.#die(life, reason).catch((error) => {
+      this.#settings.log.error({ err: error }, 'this node cannot begin anew; it stays without executions')
+    })
+  }
+
   /** The node was declared dead: it drops everything, and starts over under a new id from what the database holds. */
   async #die(life: NodeLife, reason: string): Promise<void> {
-    if (this.#life !== life) return
-    const { parts } = this.#up
+    if (this.#life !== life || this.#running === null) return
+    const { parts } = this.#running
     parts.log.error({ node: life.node, reason }, 'this node is dead; it drops its executions and begins anew')
     this.#life = null
     await life.end(new CairnError('DATABASE_UNAVAILABLE'))
@@ -224,7 +233,7 @@ export class NodeProcess {
   }
 
   #isStopping(): boolean {
-    return this.#phase === 'stopping'
+    return this.#phase === 'stopping' || this.#phase === 'stopped'
   }
 
   #after(ms: number): Promise<false> {
@@ -237,6 +246,7 @@ export class NodeProcess {
     this.#wake()
     if (wasStarted) await this.#starting?.catch(() => {})
     const running = this.#running
+    await this.#dying
     if (running !== null) {
       await running.statistics.stop()
       await this.#life?.stop()

@@ -1,9 +1,10 @@
-import type { Plan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { InboxItem } from '../repository/inbox.ts'
-import { createState, type ExecutionState } from './core/state.ts'
+import { createState } from './core/state.ts'
 import { Executor } from './executor.ts'
+import { RecentIds } from './fact-queue.ts'
+import type { LoadedExecution } from './history.ts'
 import type { Plans } from './plans.ts'
 import type { Services } from './services.ts'
 import { setAside } from './set-aside.ts'
@@ -17,6 +18,7 @@ export class OwnedExecutions {
   readonly #plans: Plans
   readonly #executors = new Map<string, Executor>()
   readonly #poked = new Set<string>()
+  readonly #answered = new RecentIds()
   readonly #whenEmpty: (() => void)[] = []
   #isClosed = false
 
@@ -29,8 +31,9 @@ export class OwnedExecutions {
     return this.#executors.size
   }
 
+  /** It is here and stays for now; one that is being given away is not. */
   has(executionId: string): boolean {
-    return this.#executors.has(executionId)
+    return this.#executors.get(executionId)?.isLeaving === false
   }
 
   /** Begins a new execution; its row, once that and the first event are committed. */
@@ -38,7 +41,7 @@ export class OwnedExecutions {
     const plan = await this.#plans.get(row.workflowId, row.workflowVersion)
     const { id: executionId, format, input } = row
     const state = createState({ executionId, format, input, variables: plan.variables })
-    const executor = new Executor(row, plan, state, this.#services, true)
+    const executor = new Executor(row, plan, state, this.#services, null)
     this.#executors.set(row.id, executor)
     return executor.begin()
   }
@@ -49,11 +52,14 @@ export class OwnedExecutions {
    * does not answer.
    */
   async load(row: ExecutionRow, from: string | null): Promise<void> {
-    if (this.#executors.has(row.id)) return
+    if (this.has(row.id)) return
     const replayed = await this.#replay(row)
-    if (replayed === null || this.#isClosed || this.#executors.has(row.id)) return
-    const { plan, state } = replayed
-    const executor = new Executor(row, plan, state, this.#services, false)
+    // What was read may be older than a commit that gave the execution away again.
+    if (replayed === null || this.#isClosed || replayed.row.owner !== this.#services.node || this.has(row.id)) return
+    if (this.#executors.has(row.id))
+      throw new Error('it was claimed before the commit that gave it away was known here')
+    const { plan, state, bytes } = replayed
+    const executor = new Executor(replayed.row, plan, state, this.#services, bytes)
     this.#executors.set(row.id, executor)
     if (from === null || state.recoveries < CRASH_LOOP) executor.resume(from)
     else executor.quarantine('CrashLoop', `${CRASH_LOOP} nodes in a row died with it before it came a step further`)
@@ -81,9 +87,20 @@ export class OwnedExecutions {
     for (const executor of this.#executors.values()) executor.performAgain()
   }
 
+  /** These items of the inbox are answered, durably: a late read of them counts for nothing. */
+  answered(inboxIds: readonly string[]): void {
+    this.#answered.add(inboxIds)
+  }
+
+  /** Forgets the ids of what was answered long ago. */
+  rotateAnswered(): void {
+    this.#answered.rotate()
+  }
+
   /** Hands out what was read from the inbox. */
   receive(items: readonly InboxItem[]): void {
-    for (const [executionId, own] of Map.groupBy(items, (item) => item.executionId)) {
+    const open = items.filter((item) => !this.#answered.has(item.id))
+    for (const [executionId, own] of Map.groupBy(open, (item) => item.executionId)) {
       this.#executors.get(executionId)?.receive(own)
     }
   }
@@ -109,7 +126,7 @@ export class OwnedExecutions {
     for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }
 
-  async #replay(row: ExecutionRow): Promise<{ plan: Plan; state: ExecutionState } | null> {
+  async #replay(row: ExecutionRow): Promise<LoadedExecution | null> {
     try {
       return await this.#services.history.load(row.id)
     } catch (error) {

@@ -29,6 +29,7 @@ export interface OwnershipOptions {
 const POLL_MS = 250
 const CLAIM_BATCH = 100
 const INBOX_BATCH = 1000
+const ROTATE_MS = 30_000
 
 export class Ownership {
   readonly node = uuidv7()
@@ -73,6 +74,10 @@ export class Ownership {
     this.#renewed(before, await store.databaseNow())
     this.#owned = owned
     this.#phase = 'alive'
+    this.#every(
+      () => ROTATE_MS,
+      async () => owned.rotateAnswered(),
+    )
     this.#every(
       () => leaseMs / 3,
       () => this.#heartbeat(),

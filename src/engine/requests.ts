@@ -33,9 +33,9 @@ const MOST_SIGNALS = 1_000
 /** The way of everything that reaches an execution from outside: durably into its inbox, then to its owner. */
 export class Requests {
   readonly #parts: NodeParts
-  readonly #life: () => NodeLife
+  readonly #life: () => NodeLife | null
 
-  constructor(parts: NodeParts, life: () => NodeLife) {
+  constructor(parts: NodeParts, life: () => NodeLife | null) {
     this.#parts = parts
     this.#life = life
   }
@@ -107,9 +107,10 @@ export class Requests {
     } else if ((await store.insertInbox(item)) === null) {
       throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
     }
-    const { owned, ownership } = this.#life()
-    if (owned.has(executionId)) owned.poke(executionId)
-    else ownership.claimSoon()
+    // Only a hint: the item is durable, and whoever lives polls for it.
+    const life = this.#life()
+    if (life?.owned.has(executionId)) life.owned.poke(executionId)
+    else life?.ownership.claimSoon()
     return { requestId, replayed: false }
   }
 

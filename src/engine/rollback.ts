@@ -1,32 +1,52 @@
+import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Fact } from './core/event.ts'
 import type { ExecutionState } from './core/state.ts'
+import type { ExecutionWriter } from './execution-writer.ts'
 import type { RollbackRequest } from './inbox-fact.ts'
 import type { Services } from './services.ts'
 
+/** `later`: the database did not answer; the request stays in the inbox and is tried again. */
+export type RollbackOutcome =
+  | { readonly type: 'ready'; readonly state: ExecutionState; readonly fact: Fact; readonly bytes: number }
+  | { readonly type: 'unreadable'; readonly error: Error }
+  | { readonly type: 'later' }
+
 /**
- * The state at the checkpoint, folded anew from the journal, and the fact that makes it the present one. All that was
- * recorded must be committed. Signals that came later and that no step has taken are kept.
+ * The state at the checkpoint, folded anew from the journal once all that was recorded is written, and the fact that makes
+ * it the present one. Signals that came later and that no step has taken are kept.
  */
-export async function rolledBackState(
+export async function rolledBack(
   request: RollbackRequest,
-  present: ExecutionState,
+  writer: ExecutionWriter,
+  present: () => ExecutionState,
   row: ExecutionRow,
-  services: Services,
-): Promise<{ state: ExecutionState; fact: Fact }> {
+  { history, log }: Services,
+): Promise<RollbackOutcome> {
   const { checkpoint, requestId, resume, reason } = request
-  const { state } = await services.history.load(row.id, checkpoint.seq)
-  const before = new Set(state.mailbox.map((signal) => signal.id))
-  const kept = present.mailbox.filter((signal) => !before.has(signal.id))
-  const data = {
-    requestId,
-    checkpointIndex: checkpoint.index,
-    toSeq: checkpoint.seq,
-    generation: present.generation + 1,
-    kept,
-    resume,
+  try {
+    await writer.written()
+    const { state, bytes } = await history.load(row.id, checkpoint.seq)
+    const { mailbox, generation, seq } = present()
+    const before = new Set(state.mailbox.map((signal) => signal.id))
+    const data = {
+      requestId,
+      checkpointIndex: checkpoint.index,
+      toSeq: checkpoint.seq,
+      generation: generation + 1,
+      kept: mailbox.filter((signal) => !before.has(signal.id)),
+      resume,
+      ...(reason !== undefined && { reason }),
+    }
+    // The journal's numbers go on; `at` stays the checkpoint's, so that transition knows how long ago it was.
+    state.seq = seq
+    return { type: 'ready', state, bytes, fact: { type: 'execution.rolled_back', data } }
+  } catch (thrown) {
+    if (thrown instanceof CairnError && thrown.status !== 503) return { type: 'unreadable', error: thrown }
+    log.warn(
+      { executionId: row.id, err: thrown },
+      'the checkpoint cannot be read just now; the rollback is tried again',
+    )
+    return { type: 'later' }
   }
-  // The journal's numbers go on; `at` stays the checkpoint's, so that transition knows how long ago it was.
-  state.seq = present.seq
-  return { state, fact: { type: 'execution.rolled_back', data: { ...data, ...(reason !== undefined && { reason }) } } }
 }

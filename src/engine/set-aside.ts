@@ -1,7 +1,8 @@
 import type { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
+import { isFinished } from './core/state.ts'
 import { encode } from './encode.ts'
-import { errorFact } from './facts.ts'
+import { errorFact } from './error-fact.ts'
 import type { Services } from './services.ts'
 
 /**
@@ -18,14 +19,16 @@ export async function setAside(row: ExecutionRow, cause: CairnError, services: S
   const requestId = items[0]?.requestId
   const data = { error, ...(requestId !== undefined && { requestId }) }
   const event = encode(row.id, { seq, at, type: 'execution.quarantined', data }, view?.percentage ?? 0)
-  const image = { ...row, status: 'failed', requested: null, error, owner: null, wakeAt: null } as const
-  const status = row.status === 'failed' ? undefined : ({ from: row.status, to: 'failed', durationMs: null } as const)
+  const isOver = isFinished(row.status)
+  const changed = isOver ? {} : ({ status: 'failed', error, completedAt: at } as const)
+  const image = { ...row, requested: null, owner: null, wakeAt: null, ...changed }
+  const status = isOver ? undefined : ({ from: row.status, to: 'failed', durationMs: null } as const)
   await new Promise<void>((resolve, reject) => {
     journal.append(
       {
         executionId: row.id,
         events: [event],
-        row: { ...image, completedAt: at, lastSeq: seq, updatedAt: at },
+        row: { ...image, lastSeq: seq, updatedAt: at },
         inboxIds: items.map((item) => item.id),
         bytes: event.text.length,
         statistics: status ? [{ workflowId: row.workflowId, version: row.workflowVersion, status }] : [],

@@ -30,10 +30,13 @@ export interface StartRequest {
 export class Starts {
   readonly #parts: NodeParts
   readonly #life: () => NodeLife
+  readonly #lifeOrNull: () => NodeLife | null
 
-  constructor(parts: NodeParts, life: () => NodeLife) {
+  /** `life` throws when there is none that may begin anything. */
+  constructor(parts: NodeParts, life: () => NodeLife, lifeOrNull: () => NodeLife | null) {
     this.#parts = parts
     this.#life = life
+    this.#lifeOrNull = lifeOrNull
   }
 
   /**
@@ -68,8 +71,8 @@ export class Starts {
     try {
       return await life.owned.start({ ...row, owner: life.node })
     } catch (error) {
-      // The node died meanwhile. Its fence is gone, so what is not there now will never be.
-      const written = this.#life() === life ? null : await this.#parts.store.findExecution(row.id)
+      // When the node died meanwhile, the start may be durable all the same: then the caller must not be told otherwise.
+      const written = await this.#parts.store.findExecution(row.id)
       if (written === null) throw error
       return written
     }
@@ -116,7 +119,7 @@ export class Starts {
       append,
     )
     if (!replayed) {
-      this.#life().ownership.claimSoon()
+      this.#lifeOrNull()?.ownership.claimSoon()
       return { execution: append.insert, replayed }
     }
     const execution = await store.findExecutionView(resourceId)

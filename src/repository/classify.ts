@@ -28,6 +28,6 @@ export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code } = error as { code?: unknown }
   if (typeof code !== 'string')
-    return /^(Connection terminated|timeout exceeded|Client has encountered)/.test(error.message)
+    return /^(Connection terminated|timeout exceeded|Client has encountered|Query read timeout)/.test(error.message)
   return /^[0-9A-Z]{5}$/.test(code) ? /^(08|53|57P|25006)/.test(code) : /^E[A-Z]+$/.test(code)
 }

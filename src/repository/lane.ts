@@ -16,6 +16,7 @@ export interface LaneOptions {
 export class Lane {
   readonly #options: LaneOptions
   #client: pg.Client | null = null
+  #isClosed = false
   #acknowledged: Acknowledged | null = null
   /** Events sent; decides when the statement is planned anew. */
   #events = 0
@@ -51,6 +52,7 @@ export class Lane {
 
   /** Closes the connection; a flush under way fails with a connection error. Safe to call at any time. */
   async close(): Promise<void> {
+    this.#isClosed = true
     const client = this.#client
     this.#client = null
     await client?.end().catch(() => {})
@@ -59,6 +61,10 @@ export class Lane {
   async #connected(): Promise<pg.Client> {
     if (this.#client !== null) return this.#client
     const client = await this.#options.connect()
+    if (this.#isClosed) {
+      await client.end().catch(() => {})
+      throw new Error('the lane is closed')
+    }
     client.once('error', () => this.#drop(client))
     client.once('end', () => this.#drop(client))
     this.#client = client

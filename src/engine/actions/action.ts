@@ -1,4 +1,5 @@
 import type { Static, TSchema } from 'typebox'
+import { ExpressionError } from '../../definition/expression.ts'
 import type { Json, JsonObject } from '../../definition/json.ts'
 import type { ExecutionError } from '../core/event.ts'
 import { retryableByDefault } from './step-errors.ts'
@@ -94,6 +95,7 @@ export function failureOf(thrown: unknown): ExecutionError {
     const { type, message, retryable, details } = thrown
     return { type, message, retryable, ...(details && { details }), ...(cause && { cause }) }
   }
+  if (thrown instanceof ExpressionError) return { type: 'ExpressionError', message: thrown.message, retryable: false }
   const { message } = thrown instanceof Error ? thrown : { message: `thrown: ${String(thrown)}` }
   return { type: 'InternalError', message, retryable: true, ...(cause && { cause }) }
 }

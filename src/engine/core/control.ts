@@ -51,6 +51,10 @@ export function resume(turn: Turn): void {
   resetTimers(turn)
   state.pausedAt = null
   proceedPending(turn)
+  // Paused between the end of the last step and the end of the execution.
+  const root = state.steps.get('')
+  if (root?.status === 'completed') turn.commands.push({ type: 'complete' })
+  if (root?.status === 'failed') turn.commands.push({ type: 'fail', error: root.error! })
 }
 
 export function cancelExecution(turn: Turn): void {
@@ -86,6 +90,9 @@ function finish(turn: Turn, status: 'completed' | 'failed' | 'cancelled'): void 
 /** A failed execution goes on from the step that failed, a quarantined one from where it stood; its timeout begins anew. */
 export function retry(turn: Turn): void {
   const { state, plan } = turn
+  state.recoveries = 0
+  state.requested = null
+  state.pauseRequest = null
   reopen(state, 'running')
   setDeadline(turn, plan.timeoutMs)
   const root = state.steps.get('')

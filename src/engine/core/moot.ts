@@ -21,10 +21,11 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'step.started':
       return isHeld(state) || !hasStep(state, fact.path, (step) => step.status === 'pending')
     case 'step.completed':
+      return !hasStep(state, fact.path, (step) => step.status === 'running' && isAttempt(step, fact.attempt))
     case 'condition.evaluated':
-      return !hasStep(state, fact.path, (step) => step.status === 'running')
+      return !hasStep(state, fact.path, (step) => step.status === 'running' && step.frame === undefined)
     case 'step.failed':
-      return !hasStep(state, fact.path, isOpen)
+      return !hasStep(state, fact.path, (step) => isOpen(step) && isAttempt(step, fact.attempt))
     case 'timer.fired':
       return isHeld(state) || !hasStep(state, fact.path, (step) => step.status === 'waiting')
     case 'execution.started':
@@ -44,6 +45,10 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
       return assertNever(fact)
   }
 }
+
+/** What is no attempt's outcome names none. */
+const isAttempt = (step: StepState, attempt: number | undefined): boolean =>
+  attempt === undefined || step.attempt === attempt
 
 function hasStep(state: ExecutionState, path: string, fits: (step: StepState) => boolean): boolean {
   const step = state.steps.get(path)

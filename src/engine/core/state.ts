@@ -103,6 +103,8 @@ export interface ExecutionState {
   percentage: number
   checkpoints: { next: number; recent: Checkpoint[]; root: Checkpoint[] }
   mailbox: Signal[]
+  /** seq of the last event that is no refusal: what a caller's `seq` guard is held against. */
+  changedSeq: number
   /** Takeovers since the last step event; five are a crash loop. */
   recoveries: number
   /** When an execution that has not started yet is to start. */
@@ -144,6 +146,7 @@ export function createState(init: {
     percentage: 0,
     checkpoints: { next: 0, recent: [], root: [] },
     mailbox: [],
+    changedSeq: 0,
     recoveries: 0,
     startAt: null,
   }

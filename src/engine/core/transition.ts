@@ -17,6 +17,7 @@ export function transition(plan: Plan, state: ExecutionState, event: Event): rea
   const turn: Turn = { plan, state, at: event.at, elapsedMs: event.at - state.at, commands: [] }
   state.seq = event.seq
   state.at = event.at
+  if (event.type !== 'control.refused') state.changedSeq = event.seq
   if (state.status === 'waiting' && event.type !== 'execution.parked') state.status = 'running'
   apply(turn, event)
   if (isPauseDue(state)) turn.commands.push({ type: 'pause' })
