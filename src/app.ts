@@ -25,6 +25,7 @@ import { streamRoutes } from './routes/stream.ts'
 import { versionRoutes, versionSchemas } from './routes/versions.ts'
 import { workflowResourceSchemas } from './routes/workflow-resource.ts'
 import { workflowRoutes, workflowSchemas } from './routes/workflows.ts'
+import { asyncapiDocument } from './stream/asyncapi.ts'
 import { httpTelemetryPlugin } from './telemetry/http.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
@@ -82,7 +83,7 @@ export function buildApp({
   app.register(websocketPlugin, { keepAliveMs: KEEP_ALIVE_MS })
   app.register(jsonBodyPlugin)
   app.register(validationPlugin)
-  app.register(openapiPlugin, { version })
+  app.register(openapiPlugin, { version, asyncapi: asyncapiDocument() })
   // Answers are built field by field in routes/, and the tests hold them against their schemas: nothing is left to filter.
   app.setSerializerCompiler(() => (value) => JSON.stringify(value))
   for (const schema of schemas) app.addSchema(schema)

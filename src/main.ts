@@ -43,9 +43,11 @@ const app = buildApp({
   metrics,
 })
 
+let isStopping = false
 closeWithGrace({ delay: 2 * config.engine.drainMs + CLOSE_MARGIN_MS, logger: false }, async ({ signal, err }) => {
   if (err !== undefined) log.fatal({ err }, 'the process cannot go on')
   log.info({ signal }, 'stopping')
+  isStopping = true
   await app.close()
   await engine.stop()
   await tracing?.shutdown()
@@ -68,11 +70,13 @@ async function start(): Promise<void> {
   try {
     await engine.start()
   } catch (error) {
+    if (isStopping) return
     log.fatal({ err: error }, 'the engine cannot start')
     await app.close()
     await engine.stop()
     process.exit(1)
   }
+  if (isStopping) return
   const { host } = config.server
   const { port } = app.server.address() as { port: number }
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`

@@ -21,14 +21,14 @@ const tags = [
   { name: 'Signals', description: 'Facts from outside that an execution waits for' },
   {
     name: 'Streams',
-    description: 'Progress as it happens, by WebSocket and server-sent events; asyncapi.json describes the messages',
+    description: 'Progress as it happens, by WebSocket and server-sent events; /asyncapi.json describes the messages',
   },
   { name: 'Statistics', description: 'Counts and durations' },
   { name: 'Service', description: 'Health and metrics' },
 ]
 
-/** OpenAPI 3.1 from the schemas of the routes at /openapi.json, a page to read and try it at /docs, the errors at /docs/errors. */
-const openapi: FastifyPluginAsync<{ version: string }> = async (app, { version }) => {
+/** OpenAPI 3.1 from the schemas of the routes at /openapi.json, AsyncAPI 3 of the streams at /asyncapi.json, a page to read and try it at /docs, the errors at /docs/errors. */
+const openapi: FastifyPluginAsync<{ version: string; asyncapi: object }> = async (app, { version, asyncapi }) => {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -45,6 +45,7 @@ const openapi: FastifyPluginAsync<{ version: string }> = async (app, { version }
   await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list', deepLinking: true } })
 
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  app.get('/asyncapi.json', { schema: { hide: true } }, async () => asyncapi)
   app.get('/docs/errors', { schema: { hide: true } }, async (_request, reply) =>
     reply.type('text/html; charset=utf-8').send(errorPage),
   )

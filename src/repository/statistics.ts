@@ -97,10 +97,10 @@ export async function readStatistics(database: Database, workflowId?: string): P
     cancelledExecutions: of('cancelled'),
     runningExecutions: of('pending') + of('running') + of('waiting') + of('paused'),
     successRate: ends === 0 ? null : ended.completed / ends,
-    averageExecutionTimeMs: mean(durations),
-    p50Ms: quantile(durations, 0.5),
-    p95Ms: quantile(durations, 0.95),
-    p99Ms: quantile(durations, 0.99),
+    averageExecutionTimeMs: whole(mean(durations)),
+    p50Ms: whole(quantile(durations, 0.5)),
+    p95Ms: whole(quantile(durations, 0.95)),
+    p99Ms: whole(quantile(durations, 0.99)),
     steps: Object.keys(steps)
       .toSorted()
       .map((id) => stepStatistics(id, steps[id]!)),
@@ -113,8 +113,8 @@ function stepStatistics(id: string, step: StepTotals): StepStatistics {
     executions: step.executions,
     failures: step.failures,
     retries: step.retries,
-    averageMs: mean(step.durations),
-    p95Ms: quantile(step.durations, 0.95),
+    averageMs: whole(mean(step.durations)),
+    p95Ms: whole(quantile(step.durations, 0.95)),
   }
 }
 
@@ -149,3 +149,6 @@ function merged(rows: readonly Row[], keyOf: (row: Row) => string): Row[] {
   }
   return [...sums.values()]
 }
+
+/** The API's durations are integers of milliseconds; the histogram is no more precise anyway. */
+const whole = (ms: number | null): number | null => (ms === null ? null : Math.round(ms))

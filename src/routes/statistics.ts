@@ -7,7 +7,7 @@ import { nullable, ref } from './scalar.ts'
 import { findWorkflow, WorkflowParams } from './workflows.ts'
 
 const Count = Type.Integer({ minimum: 0 })
-const Milliseconds = nullable(Type.Number({ minimum: 0, description: 'ms; null while nothing was measured' }))
+const Milliseconds = nullable(Type.Integer({ minimum: 0, description: 'ms; null while nothing was measured' }))
 
 export const Statistics = Type.Object(
   {

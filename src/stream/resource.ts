@@ -1,4 +1,5 @@
 import type { Static } from 'typebox'
+import type { Json, JsonObject } from '../definition/json.ts'
 import type { JournalEvent } from '../engine/core/event.ts'
 import type { Progress, StepProgress } from '../engine/core/progress.ts'
 import type { Checkpoint } from '../engine/core/state.ts'
@@ -41,8 +42,28 @@ export function eventResource(event: JournalEvent): Static<typeof schema.Event> 
     ...(attempt !== null && { attempt }),
     at: rfc3339(at),
     percentage,
-    data,
+    data: withTimes(data),
   }
+}
+
+/** Members of an event's data that are times, whatever the event: ms inside, RFC 3339 on the wire. */
+const timeNames: ReadonlySet<string> = new Set(['retryAt', 'wakeAt', 'startAt'])
+
+/** Only the engine's own members are looked at, never what a user put in an output or a payload. */
+function withTimes(data: Json): Json {
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return data
+  const entries = Object.entries(data).map(([name, value]): [string, Json] => {
+    if (timeNames.has(name) && typeof value === 'number') return [name, rfc3339(value)]
+    if (name === 'signal') return [name, signalResource(value)]
+    if (name === 'kept' && Array.isArray(value)) return [name, value.map(signalResource)]
+    return [name, value]
+  })
+  return Object.fromEntries(entries)
+}
+
+function signalResource(value: Json): Json {
+  const { at, ...signal } = value as JsonObject & { at: number }
+  return { ...signal, at: rfc3339(at) }
 }
 
 export function checkpointResource(checkpoint: Checkpoint): Static<typeof schema.Checkpoint> {

@@ -71,8 +71,9 @@ export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, 
     return skipped || reached?.status === 'skipped'
   })
   const active = isFinished(state.status) ? null : (current as { plan: StepPlan; path: string } | null)
-  const remaining =
-    isFinished(state.status) || medians.size === 0 ? null : Math.round(remainingMs(plan.root, '', state, medians, now))
+  const left = isFinished(state.status) ? Number.NaN : remainingMs(plan.root, '', state, medians, now)
+  const delay = state.startAt === null ? 0 : Math.max(0, state.startAt - now)
+  const remaining = Number.isNaN(left) ? null : Math.round(delay + left)
   return {
     executionId: state.executionId,
     status: state.status,
@@ -125,7 +126,8 @@ function stepProgress(plan: StepPlan, path: string, step: StepState | undefined,
 
 /**
  * What is still to be done, by medians: a sequence adds up, a parallel takes its longest child but no less than all of
- * them divided by its concurrency, a condition takes the longer branch until it has chosen. A step without history counts 0.
+ * them divided by its concurrency, a condition takes the longer branch until it has chosen. NaN when an action that may still
+ * run has no history.
  */
 function remainingMs(plan: StepPlan, path: string, state: ExecutionState, medians: Medians, now: number): number {
   const step = state.steps.get(path)
@@ -142,7 +144,7 @@ function remainingMs(plan: StepPlan, path: string, state: ExecutionState, median
       if (plan.type === 'condition' && plan.branches !== null) return longerBranch(plan.branches.then.length, each)
       const elapsed = step?.status === 'running' && step.startedAt !== null ? now - step.startedAt : 0
       const backoff = step?.status === 'waiting' && step.dueAt !== null ? Math.max(0, step.dueAt - now) : 0
-      return backoff + Math.max(0, (medians.get(plan.id) ?? 0) - elapsed)
+      return backoff + Math.max(0, (plan.type === 'condition' ? 0 : (medians.get(plan.id) ?? Number.NaN)) - elapsed)
     }
   }
 }
