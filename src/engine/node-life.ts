@@ -114,12 +114,7 @@ export class NodeLife {
     this.owned.answered(append.inboxIds)
     feed.publish(id, append.events)
     logCommitted(log, row, append)
-    try {
-      observer.committed(row, append)
-    } catch (error) {
-      // It may be an embedding program's own.
-      log.error({ executionId: id, err: error }, 'the observer threw')
-    }
+    observer.committed(row, append)
     const image = append.insert ?? append.row
     if (image === undefined) return
     const { status, lastSeq, updatedAt } = image

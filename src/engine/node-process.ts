@@ -12,6 +12,7 @@ import type { EngineSettings } from './engine-options.ts'
 import { Feed } from './feed.ts'
 import { History } from './history.ts'
 import { NodeLife, type NodeParts } from './node-life.ts'
+import { guarded } from './observer.ts'
 import { Plans } from './plans.ts'
 import { Requests } from './requests.ts'
 import { credentialsIn, Secrets } from './secrets.ts'
@@ -155,7 +156,8 @@ export class NodeProcess {
 
   #assemble(embedded: EmbeddedPostgres | null, database: Database): Running {
     const settings = this.#settings
-    const { log, observer } = settings
+    const { log } = settings
+    const observer = guarded(settings.observer, log)
     const clock = this.#clock
     const store: Store = createStore(database)
     const secrets = new Secrets(

@@ -1,6 +1,7 @@
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
 import type { AttemptOutcome, AttemptSubject } from './attempt.ts'
+import type { Log } from './log.ts'
 
 /** Where the engine tells what it does, for metrics and traces; it never waits for the answer. */
 export interface Observer {
@@ -28,4 +29,22 @@ export const noObserver: Observer = {
   flushed() {},
   attemptStarted: () => null,
   attemptEnded() {},
+}
+
+/** An observer may be an embedding program's own: what it throws is logged and hurts no execution. */
+export function guarded(observer: Observer, log: Log): Observer {
+  const guard = <T>(call: () => T, otherwise: T): T => {
+    try {
+      return call()
+    } catch (error) {
+      log.error({ err: error }, 'the observer threw')
+      return otherwise
+    }
+  }
+  return {
+    committed: (row, append) => guard(() => observer.committed(row, append), undefined),
+    flushed: (flush) => guard(() => observer.flushed(flush), undefined),
+    attemptStarted: (subject) => guard(() => observer.attemptStarted(subject), null),
+    attemptEnded: (subject, outcome) => guard(() => observer.attemptEnded(subject, outcome), undefined),
+  }
 }

@@ -33,7 +33,7 @@ export function imageOf(
     output: state.output,
     error: state.error,
     owner: isGiven ? null : node,
-    wakeAt: isReleased ? clock.now() : wakeAtOf(state, last.data),
+    wakeAt: isReleased && state.status === 'running' ? clock.now() : wakeAtOf(state, last.data),
     startedAt: state.startedAt,
     completedAt: state.completedAt,
     lastSeq: last.seq,

@@ -14,7 +14,6 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'execution.completed':
     case 'execution.failed':
     case 'execution.parked':
-    case 'execution.released':
       return isFinished(state.status) || state.status === 'paused'
     case 'step.entered':
     case 'step.skipped':
@@ -31,6 +30,7 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'execution.started':
       return state.status !== 'pending'
     case 'execution.scheduled':
+    case 'execution.released':
     case 'execution.recovered':
     case 'execution.pause_requested':
     case 'execution.resumed':
