@@ -105,4 +105,6 @@ export interface ActionShape {
   readonly secretFields: readonly string[]
   /** Pointers into config whose strings are taken literally and may hold no template, e.g. `/query`. */
   readonly literalFields: readonly string[]
+  /** What the schema cannot tell, as pointers into config; it gets config as it was written. */
+  readonly conflicts?: ((config: JsonObject, delivery: ActionPlan['delivery']) => readonly Fault[]) | undefined
 }

@@ -31,7 +31,9 @@ export function compileAction(
     literalFields: shape?.literalFields ?? [],
   })
   const pointer = pointerTo(draft.pointer, 'config')
-  const faults = shape ? [...findings.faults, ...configFaults(shape, rest)] : findings.faults
+  const faults = shape
+    ? [...findings.faults, ...configFaults(shape, rest), ...(shape.conflicts?.(rest, plan.delivery) ?? [])]
+    : findings.faults
   for (const fault of faults) all.faults.push({ ...fault, pointer: pointer + fault.pointer })
   for (const { stepId, pointer: place } of findings.references)
     draft.references.push({ stepId, pointer: pointer + place })

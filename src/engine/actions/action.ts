@@ -1,6 +1,7 @@
 import type { Static, TSchema } from 'typebox'
 import { ExpressionError } from '../../definition/expression.ts'
 import type { Json, JsonObject } from '../../definition/json.ts'
+import type { ActionShape } from '../../definition/plan.ts'
 import type { ExecutionError } from '../core/event.ts'
 import { retryableByDefault } from './step-errors.ts'
 
@@ -46,6 +47,11 @@ export interface Action<Config = unknown> {
   readonly secretFields?: readonly string[]
   /** Pointers into config whose strings are taken literally and hold no template, e.g. `/query`. */
   readonly literalFields?: readonly string[]
+  /**
+   * Faults of a definition that the schema cannot tell: fields that exclude each other, or the step's delivery. Gets
+   * `config` as it was written, templates and wrong types included; pointers lead into it.
+   */
+  readonly conflicts?: ActionShape['conflicts']
   /**
    * Makes one attempt. A plain return instead of a promise spares a step its turn of the event loop. Throws ActionError
    * for failures that it knows, `context.signal.reason` when it was aborted; anything else becomes InternalError.

@@ -1,10 +1,11 @@
 import type { JsonObject } from '../../definition/json.ts'
 import { ResultTooLarge } from '../../repository/data-source.ts'
+import { EffectsTableRefused, TransactionEnded } from '../../repository/effects.ts'
 import { ActionError } from './action.ts'
 import { codeOf } from './http-errors.ts'
 
-/** Broken connections, serialization failures and deadlocks, lack of resources, shutdown: the same query may well succeed. */
-const passing = /^(08|40|53|57P)/
+/** Broken connections, serialization failures and deadlocks, lack of resources, shutdown, a client that stood still: the same query may well succeed. */
+const passing = /^(08|40|53|57P|25P03)/
 
 /** What PostgreSQL says beside its message, as far as it holds no values of rows. */
 const facts = ['constraint', 'schema', 'table', 'column', 'dataType', 'hint', 'position'] as const
@@ -17,6 +18,10 @@ export function databaseFailure(thrown: unknown, dataSource: string, maxBytes: n
       details: { dataSource },
     })
   }
+  if (thrown instanceof EffectsTableRefused || thrown instanceof TransactionEnded) {
+    const details: JsonObject = { dataSource }
+    return new ActionError('DatabaseError', `${dataSource}: ${thrown.message}`, { details, cause: thrown.cause })
+  }
   const code = codeOf(thrown)
   // Only what PostgreSQL itself says has a severity; by its looks EPIPE could be an SQLSTATE.
   if (!('severity' in thrown) || code === '') return unreached(thrown, dataSource)
@@ -27,7 +32,8 @@ export function databaseFailure(thrown: unknown, dataSource: string, maxBytes: n
   }
   if (code === '57014')
     return new ActionError('TimeoutError', `${dataSource}: ${thrown.message}`, { details, cause: thrown })
-  return new ActionError('DatabaseError', `${dataSource}: ${thrown.message}`, {
+  const why = code === '25001' ? ', and every database_query runs in one' : ''
+  return new ActionError('DatabaseError', `${dataSource}: ${thrown.message}${why}`, {
     details,
     cause: thrown,
     retryable: passing.test(code),

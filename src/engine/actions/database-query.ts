@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import type { Json, JsonObject } from '../../definition/json.ts'
+import type { ActionPlan, Fault } from '../../definition/plan.ts'
 import { type DataSource, openDataSource } from '../../repository/data-source.ts'
 import { type Action, ActionError, defineAction } from './action.ts'
 import { databaseFailure } from './database-errors.ts'
@@ -16,6 +17,12 @@ const QueryConfig = Type.Object(
       }),
     ),
     readOnly: Type.Optional(Type.Boolean({ description: 'Run it in a read-only transaction' })),
+    exactlyOnce: Type.Optional(
+      Type.Boolean({
+        description:
+          'Commit the query and the record that it was done in one transaction: an attempt that is repeated answers with the recorded rows. Needs a table in that database, see docs/exactly-once.md',
+      }),
+    ),
     statementTimeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 })),
     expectedRowCount: Type.Optional(
       Type.Union(
@@ -23,7 +30,10 @@ const QueryConfig = Type.Object(
           RowCount,
           Type.Object({ min: Type.Optional(RowCount), max: Type.Optional(RowCount) }, { additionalProperties: false }),
         ],
-        { description: 'Fail when fewer or more rows come or change; what the statement did stays done' },
+        {
+          description:
+            'Fail when fewer or more rows come or change; what the statement did stays done unless exactlyOnce undoes it',
+        },
       ),
     ),
   },
@@ -53,9 +63,12 @@ export function createDatabaseQuery(options: {
   const action = defineAction({
     type: 'database_query',
     configSchema: QueryConfig,
-    literalFields: ['/query'],
-    async perform(config, { signal, mayPerform }) {
+    literalFields: ['/query', '/exactlyOnce'],
+    conflicts,
+    async perform(config, { signal, mayPerform, idempotencyKey }) {
       const dataSource = named(dataSources, config.dataSource)
+      const { exactlyOnce = false } = config
+      if (exactlyOnce) checkWritable(dataSource, config)
       const startedAt = performance.now()
       mayPerform()
       const querying = dataSource.query(config.query, config.parameters ?? [], {
@@ -63,13 +76,17 @@ export function createDatabaseQuery(options: {
         statementTimeoutMs: config.statementTimeoutMs,
         maxBytes: options.maxBytes,
         signal,
+        mayPerform,
+        onceFor: exactlyOnce ? idempotencyKey : undefined,
+        accept: (count) => checkRowCount(count, config),
       })
-      const { rows, rowCount } = await untilAborted(querying, signal).catch((error: unknown) => {
+      const { rows, rowCount, replayed } = await untilAborted(querying, signal).catch((error: unknown) => {
         if (signal.aborted) throw signal.reason
         throw databaseFailure(error, config.dataSource, options.maxBytes)
       })
-      checkRowCount(rowCount, config)
-      return { output: rows, meta: { rowCount, durationMs: Math.round(performance.now() - startedAt) } }
+      if (!exactlyOnce) checkRowCount(rowCount, config)
+      const durationMs = Math.round(performance.now() - startedAt)
+      return { output: rows, meta: { rowCount, durationMs, ...(exactlyOnce && { replayed }) } }
     },
   })
   return {
@@ -88,6 +105,33 @@ function untilAborted<T>(running: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', abort, { once: true })
     running.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
+}
+
+const readOnlyRemedy = 'the record that it was done is written in the same transaction: leave one of them out'
+
+/** What the schema cannot say. */
+function conflicts(config: JsonObject, delivery: ActionPlan['delivery']): readonly Fault[] {
+  if (config.exactlyOnce !== true) return []
+  const faults: Fault[] = []
+  if (delivery === 'at_most_once') {
+    const message = 'asks for what at_most_once forbids, an attempt that finds the record: leave delivery out'
+    faults.push({ pointer: '/exactlyOnce', message })
+  }
+  if (config.readOnly === true)
+    faults.push({ pointer: '/readOnly', message: `excludes exactlyOnce: ${readOnlyRemedy}` })
+  return faults
+}
+
+function checkWritable({ readOnly }: DataSource, config: QueryConfig): void {
+  if (config.readOnly) throw unfit('/readOnly', `excludes exactlyOnce: ${readOnlyRemedy}`)
+  if (readOnly) {
+    const message = `is not possible on the data source "${config.dataSource}", which is read-only: leave it out`
+    throw unfit('/exactlyOnce', message)
+  }
+}
+
+function unfit(pointer: string, message: string): ActionError {
+  return new ActionError('ValidationError', `${pointer} ${message}`, { details: { faults: [{ pointer, message }] } })
 }
 
 function named(dataSources: ReadonlyMap<string, DataSource>, name: string): DataSource {

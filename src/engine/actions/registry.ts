@@ -57,8 +57,8 @@ function invalid(type: string, faults: readonly { pointer: string; message: stri
   })
 }
 
-function shapeOf({ type, configSchema, secretFields = [], literalFields = [] }: Action): ActionShape {
-  return { type, configSchema, secretFields, literalFields }
+function shapeOf({ type, configSchema, secretFields = [], literalFields = [], conflicts }: Action): ActionShape {
+  return { type, configSchema, secretFields, literalFields, conflicts }
 }
 
 export interface BuiltInOptions {

@@ -14,7 +14,7 @@ export const stepErrors = {
   Http4xx: ['The server answered 400 to 499; retried for 408, 425 and 429 only', false],
   Http5xx: ['The server answered 500 to 599', true],
   HttpError: ['The server answered with something else that was not expected, or that cannot be read', false],
-  DatabaseError: ['PostgreSQL refused the query; retried for SQLSTATE classes 08, 40, 53 and 57P', false],
+  DatabaseError: ['PostgreSQL refused the query; retried for SQLSTATE classes 08, 40, 53 and 57P, and 25P03', false],
   AgentError: ['The agent refused, or its answer does not fit; retried for 408, 429, 5xx and unfit answers', false],
   PayloadTooLarge: ['An output, an input or an answer is larger than is taken', false],
   StateTooLarge: ["The execution's state would grow past its limit", false],

@@ -108,12 +108,23 @@ t.test('errors of PostgreSQL carry their SQLSTATE and what it names, and are ret
     ['53300', true],
     ['57P01', true],
     ['08006', true],
+    ['25P03', true],
     ['22012', false],
     ['P0001', false],
   ] as const) {
     const raise = `DO $$ BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '${sqlstate}'; END $$`
     t.match(await fail(raise), { type: 'DatabaseError', retryable, details: { sqlstate } }, sqlstate)
   }
+})
+
+t.test('a server that ends the session in the middle fails the attempt, not the process', async (t) => {
+  const { run, fail } = await open(t, { poolSize: 1 })
+  t.match(await fail('SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(60)'), {
+    type: 'DatabaseError',
+    retryable: true,
+    details: { sqlstate: '57P01' },
+  })
+  t.same((await run('SELECT 1 AS one')).output, [{ one: 1 }], 'the next query has a new connection')
 })
 
 t.test('a statement that runs longer than allowed is a TimeoutError', async (t) => {
@@ -222,5 +233,5 @@ t.test('an unknown data source and a bad config are ValidationErrors', async (t)
   })
   t.match(await fail('SELECT 1', { parameters: 'x' }), { type: 'ValidationError' })
   t.match(await fail('SELECT 1', { expectedRowCount: { least: 1 } }), { type: 'ValidationError' })
-  t.same(action.literalFields, ['/query'])
+  t.same(action.literalFields, ['/query', '/exactlyOnce'])
 })
