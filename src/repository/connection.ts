@@ -45,6 +45,8 @@ export function openDatabase({ url, poolSize = 10, prepare = true, onError = () 
   }
   const pool = new pg.Pool({ ...config, max: poolSize })
   pool.on('error', onError)
+  // A connection that breaks while somebody holds it between two statements must not end the process either.
+  pool.on('connect', (client) => client.on('error', () => {}))
   const pulse = new pg.Pool({ ...config, max: 1, idleTimeoutMillis: 0, query_timeout: connectTimeoutMs })
   pulse.on('error', onError)
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })

@@ -15,6 +15,7 @@ export interface LaneOptions {
  */
 export class Lane {
   readonly #options: LaneOptions
+  #prepares: boolean
   #client: pg.Client | null = null
   #isClosed = false
   #acknowledged: Acknowledged | null = null
@@ -23,6 +24,7 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#options = options
+    this.#prepares = options.prepare
   }
 
   /**
@@ -42,6 +44,7 @@ export class Lane {
       if (!rows[0].fenced) return 'fenced'
     } catch (error) {
       if (breaksConnection(error)) this.#drop()
+      if (isAboutNames(error)) this.#prepares = false
       throw error
     }
     const last = sorted.at(-1)!
@@ -83,13 +86,20 @@ export class Lane {
    * for the size that the tables have by then: a handful of names in a lane's life.
    */
   #statementName(shape: string): string | undefined {
-    if (!this.#options.prepare) return undefined
+    if (!this.#prepares) return undefined
     return `cairn_flush_${shape}_${Math.floor(Math.log2(1 + this.#events / 1000) / 3)}`
   }
 }
 
 const byExecution = (a: Append, b: Append): number =>
   a.executionId < b.executionId ? -1 : a.executionId > b.executionId ? 1 : 0
+
+/**
+ * A name that is not known, or known already: a pooler that does not carry named statements from one session to the next
+ * stands in between, whatever the settings say. The flush was not performed, and goes again without a name.
+ */
+const isAboutNames = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && (error.code === '26000' || error.code === '42P05')
 
 /** Errors after which the connection is of no use: it is gone, or leads to a server that has become a replica. */
 function breaksConnection(error: unknown): boolean {

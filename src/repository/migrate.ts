@@ -1,22 +1,45 @@
 import { promises as fs } from 'node:fs'
 import path from 'node:path'
-import { sql } from 'kysely'
+import { Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import type { Database } from './connection.ts'
 
 const migrationFolder = path.join(import.meta.dirname, '../../migrations')
 
+/** Kysely's own lock, so that a node of an older release waits too. */
+const lockId = '3853314791062309107'
+
 /**
- * Brings the schema up to this release, forward only; several nodes may call it at once (an advisory lock lets one work).
- * A database that a newer release has migrated further is left alone: schemas expand before they contract, so an older
- * node still runs on it. The lock belongs to a session: give it a direct connection, not PgBouncer.
+ * Kysely locks by session, and PgBouncer in transaction mode gives each transaction whatever session is free: such a lock
+ * would stay behind on one of them. Everything runs in one transaction here, and the lock ends with it.
  */
-export async function migrate({ db }: Database): Promise<void> {
-  const migrator = new Migrator({ db, provider: new FileMigrationProvider({ fs, path, migrationFolder }) })
-  const known = await migrator.getMigrations()
+class TransactionLock extends PostgresAdapter {
+  override async acquireMigrationLock(): Promise<void> {}
+  override async releaseMigrationLock(): Promise<void> {}
+}
+
+class MigrationDialect extends PostgresDialect {
+  override createAdapter(): PostgresAdapter {
+    return new TransactionLock()
+  }
+}
+
+/**
+ * Brings the schema up to this release, forward only, in one transaction; several nodes may call it at once (an advisory
+ * lock lets one work), behind PgBouncer too. A database that a newer release has migrated further is left alone: schemas
+ * expand before they contract, so an older node still runs on it.
+ */
+export async function migrate({ pool }: Database): Promise<void> {
+  // It borrows the pool, so it is not destroyed: that would end the pool.
+  const db = new Kysely<unknown>({ dialect: new MigrationDialect({ pool }) })
+  const provider = new FileMigrationProvider({ fs, path, migrationFolder })
+  const known = await new Migrator({ db, provider }).getMigrations()
   if (known.every((migration) => migration.executedAt !== undefined)) return
-  const { error } = await migrator.migrateToLatest()
-  if (error !== undefined) throw error
+  await db.transaction().execute(async (trx) => {
+    await sql`SELECT pg_advisory_xact_lock(${sql.lit(lockId)})`.execute(trx)
+    const { error } = await new Migrator({ db: trx, provider }).migrateToLatest()
+    if (error !== undefined) throw error
+  })
 }
 
 /** Refuses a server on which an acknowledged commit could be lost: every promise of Cairn rests on durable commits. */
