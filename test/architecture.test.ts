@@ -103,6 +103,21 @@ t.test('the check for purity sees what it is there for', async (t) => {
   t.strictSame(purityFaults(moduleOf('x.ts', pure)), [])
 })
 
+t.test(
+  'the engine takes time, turns, ids and dice from its clock alone, so that the simulation can repeat a run',
+  async (t) => {
+    const ambient = /\b(setTimeout|setImmediate|setInterval|performance\.now|Date\.now|Math\.random|uuidv7)\(/
+    const faults = modules.filter(
+      ({ file, source }) =>
+        file.startsWith('engine/') && !/^engine\/(clock\.ts|actions\/)/.test(file) && ambient.test(source),
+    )
+    t.strictSame(
+      faults.map(({ file }) => file),
+      [],
+    )
+  },
+)
+
 t.test('only the repository knows kysely and pg', async (t) => {
   const faults = modules.filter(
     ({ file, imports }) =>

@@ -81,7 +81,7 @@ export class Attempts {
       if (outcome !== null) return this.#record(this.#factOf(outcome, subject, firstStartedAt))
       this.#undone.set(step.path, { ...step })
       // The lease may have been renewed before the action said that it was too old.
-      if (this.#services.mayPerform()) setImmediate(() => this.performUndone(state, isDraining))
+      if (this.#services.mayPerform()) clock.soon(() => this.performUndone(state, isDraining))
     })
     if (!attempt.isOver) this.#running.set(step.path, attempt)
   }

@@ -1,4 +1,9 @@
-/** Where the shell gets its time from. All times are ms. */
+import { v7 as uuidv7 } from 'uuid'
+
+/**
+ * Where the shell gets its time from, and everything else that a second run of the same program would see differently: its
+ * turns of the event loop, its ids, its dice. The simulation has one of its own, and so repeats a run exactly. All times are ms.
+ */
 export interface Clock {
   /** The database's clock, in ms since 1970, as well as this process knows it. Never goes back. */
   now(): number
@@ -8,11 +13,20 @@ export interface Clock {
   synchronise(databaseNow: number, at: number): void
   /** Calls back once, `delayMs` from now. Keeps no process alive. */
   after(delayMs: number, callback: () => void): Timer
+  /** Calls back once in a later turn of the event loop, when what is due now has had its turn. */
+  soon(callback: () => void): Timer
+  /** A UUIDv7: unique everywhere, and in about the order in which they were made. */
+  newId(): string
+  /** 0 ≤ random < 1. */
+  random(): number
 }
 
 export interface Timer {
   cancel(): void
 }
+
+/** What makes an LRUCache's entries age by the clock. */
+export const timedBy = (clock: Clock) => ({ perf: { now: () => clock.monotonic() }, ttlResolution: 0 })
 
 /** setTimeout's own limit: 2³¹ − 1 ms, about 24.8 days. */
 const LONGEST_TIMEOUT_MS = 2_147_483_647
@@ -45,5 +59,18 @@ export class SystemClock implements Clock {
     const timeout = setTimeout(callback, Math.max(0, delayMs))
     timeout.unref()
     return { cancel: () => clearTimeout(timeout) }
+  }
+
+  soon(callback: () => void): Timer {
+    const immediate = setImmediate(callback)
+    return { cancel: () => clearImmediate(immediate) }
+  }
+
+  newId(): string {
+    return uuidv7()
+  }
+
+  random(): number {
+    return Math.random()
   }
 }

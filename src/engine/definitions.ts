@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid'
 import { compile } from '../definition/compile.ts'
 import type { ActionShape, Fault, Plan } from '../definition/plan.ts'
 import type { Definition } from '../definition/schema.ts'
@@ -46,7 +45,7 @@ export class Definitions {
     const { store, clock, plans } = this.#options
     const { namespace, idempotencyKey } = options
     const at = clock.now()
-    const workflow = { id: uuidv7(), namespace, ...versionOf(definition, at) }
+    const workflow = { id: clock.newId(), namespace, ...versionOf(definition, at) }
     plans.put(workflow.id, 1, plan)
     if (idempotencyKey === undefined) return { workflow: await store.insertWorkflow(workflow), replayed: false }
     const key = { namespace, route: 'POST workflows', key: idempotencyKey, requestHash: fingerprint(given), at }

@@ -11,7 +11,7 @@ import type { Checkpoint } from './core/state.ts'
 import { type EngineOptions, settingsOf } from './engine-options.ts'
 import type { Feed } from './feed.ts'
 import type { CheckpointView } from './history.ts'
-import { type NodeGauges, NodeProcess } from './node-process.ts'
+import { type NodeGauges, NodeProcess, type Seams } from './node-process.ts'
 import type { ControlAnswer } from './requests.ts'
 import type { StartRequest } from './starts.ts'
 import type { Listener, SubscribeOptions, Subscription } from './stream-message.ts'
@@ -29,9 +29,9 @@ interface ControlOptions {
 export class WorkflowEngine {
   readonly #process: NodeProcess
 
-  /** Connects to nothing yet. */
-  constructor(options: EngineOptions = {}) {
-    this.#process = new NodeProcess(settingsOf(options))
+  /** Connects to nothing yet. `seams` is not for programs that embed the engine: the simulation stands it on a model. */
+  constructor(options: EngineOptions = {}, seams?: Partial<Seams>) {
+    this.#process = new NodeProcess(settingsOf(options), seams)
   }
 
   /**

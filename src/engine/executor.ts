@@ -195,7 +195,7 @@ export class Executor implements WriterOutcomes {
       if (!isMoot(this.#state, fact)) this.#apply(fact, next?.inboxId)
       if (this.#writer.draft.isFull) return
       if (count % 64 === 0 && !this.#facts.isEmpty && this.#services.clock.monotonic() > until) {
-        setImmediate(() => this.#turn())
+        this.#services.clock.soon(() => this.#turn())
         return
       }
     }

@@ -40,7 +40,7 @@ export class Feed {
   readonly #context: SubscriberContext
   readonly #poll: FeedPoll
   #dirty = new Set<Tail>()
-  #turn: NodeJS.Immediate | null = null
+  #turn: Timer | null = null
   #stalled: (() => void)[] = []
   #timer: Timer | null = null
   #polling: Promise<void> | null = null
@@ -50,6 +50,7 @@ export class Feed {
     this.#options = options
     this.#poll = new FeedPoll(options, this.#tails, this.#workflows, (change) => this.executionChanged(change))
     this.#context = {
+      monotonic: () => options.clock.monotonic(),
       budget: { used: 0 },
       read: (executionId, after, limit) => this.#gate.run(() => options.store.eventsAfter(executionId, after, limit)),
       snapshot: (executionId) => this.#gate.run(() => this.#snapshot(executionId)),
@@ -152,7 +153,7 @@ export class Feed {
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#timer?.cancel()
-    if (this.#turn !== null) clearImmediate(this.#turn)
+    this.#turn?.cancel()
     this.#turn = null
     this.#dirty.clear()
     this.#stalled = []
@@ -228,18 +229,19 @@ export class Feed {
   #schedule(tail: Tail): void {
     if (this.#isStopped) return
     this.#dirty.add(tail)
-    this.#turn ??= setImmediate(() => this.#deliver())
+    this.#turn ??= this.#options.clock.soon(() => this.#deliver())
   }
 
   #deliver(): void {
     this.#turn = null
-    const until = performance.now() + TURN_MS
+    const { clock } = this.#options
+    const until = clock.monotonic() + TURN_MS
     for (const tail of this.#dirty) {
       this.#dirty.delete(tail)
       if (!tail.deliver(until)) this.#dirty.add(tail)
-      if (performance.now() > until) break
+      if (clock.monotonic() > until) break
     }
-    if (this.#dirty.size > 0) this.#turn ??= setImmediate(() => this.#deliver())
+    if (this.#dirty.size > 0) this.#turn ??= clock.soon(() => this.#deliver())
   }
 
   #wait(): void {

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { classify } from '../repository/classify.ts'
 import type { Append } from '../repository/flush.ts'
-import type { Lane } from '../repository/lane.ts'
+import type { LaneWriter } from '../repository/lane.ts'
 import type { Clock } from './clock.ts'
 
 /*
@@ -30,7 +30,7 @@ interface Entry {
 }
 
 export interface JournalOptions {
-  readonly lanes: readonly Lane[]
+  readonly lanes: readonly LaneWriter[]
   readonly clock: Clock
   /** The fence is gone: another node swept this one away, or the database lost acknowledged commits. */
   readonly onFenced: (reason: string) => void
@@ -92,7 +92,7 @@ function laneOf(executionId: string, lanes: number): number {
 }
 
 class LaneQueue {
-  readonly #lane: Lane
+  readonly #lane: LaneWriter
   readonly #options: JournalOptions
   #waiting: Entry[] = []
   #waitingBytes = 0
@@ -101,7 +101,7 @@ class LaneQueue {
   #closed = false
   #idle: (() => void)[] = []
 
-  constructor(lane: Lane, options: JournalOptions) {
+  constructor(lane: LaneWriter, options: JournalOptions) {
     this.#lane = lane
     this.#options = options
   }

@@ -1,6 +1,6 @@
 import { CairnError } from '../errors.ts'
 import type { Append } from '../repository/flush.ts'
-import type { Lane } from '../repository/lane.ts'
+import type { LaneWriter } from '../repository/lane.ts'
 import type { Store } from '../repository/store.ts'
 import type { ActionRegistry } from './actions/registry.ts'
 import type { AttemptSlots } from './attempt-slots.ts'
@@ -41,7 +41,7 @@ export class NodeLife {
   readonly journal: Journal
   readonly owned: OwnedExecutions
   readonly ownership: Ownership
-  readonly #lanes: readonly Lane[]
+  readonly #lanes: readonly LaneWriter[]
   readonly #parts: NodeParts
 
   constructor(parts: NodeParts, onDeath: (reason: string) => void) {

@@ -1,12 +1,8 @@
 import { CairnError } from '../errors.ts'
 import { isUnavailable } from '../repository/classify.ts'
-import { type Database, openDatabase } from '../repository/connection.ts'
-import { type EmbeddedPostgres, startEmbedded } from '../repository/embedded-postgres.ts'
-import { checkDurability, migrate } from '../repository/migrate.ts'
-import { createStore, type Store } from '../repository/store.ts'
 import { ActionRegistry, builtInActions } from './actions/registry.ts'
 import { AttemptSlots } from './attempt-slots.ts'
-import { SystemClock } from './clock.ts'
+import { type Clock, SystemClock } from './clock.ts'
 import { Definitions } from './definitions.ts'
 import type { EngineSettings } from './engine-options.ts'
 import { Feed } from './feed.ts'
@@ -18,6 +14,7 @@ import { Requests } from './requests.ts'
 import { credentialsIn, Secrets } from './secrets.ts'
 import { Starts } from './starts.ts'
 import { StatisticsReader } from './statistics-reader.ts'
+import { openStorage, type Storage } from './storage.ts'
 
 /*
  * This node as a process: it opens the database, then lives one life after another.
@@ -28,9 +25,14 @@ import { StatisticsReader } from './statistics-reader.ts'
  */
 type Phase = 'stopped' | 'starting' | 'running' | 'stopping'
 
+/** What a node is built on; the simulation puts it on a clock and a store of its own. */
+export interface Seams {
+  readonly clock: Clock
+  readonly openStorage: (settings: EngineSettings) => Promise<Storage>
+}
+
 interface Running {
-  readonly embedded: EmbeddedPostgres | null
-  readonly database: Database
+  readonly storage: Storage
   readonly parts: NodeParts
   readonly definitions: Definitions
   readonly starts: Starts
@@ -56,7 +58,8 @@ const READY_WITHIN_MS = 2_000
 
 export class NodeProcess {
   readonly #settings: EngineSettings
-  readonly #clock = new SystemClock()
+  readonly #clock: Clock
+  readonly #openStorage: Seams['openStorage']
   #phase: Phase = 'stopped'
   #running: Running | null = null
   #life: NodeLife | null = null
@@ -65,8 +68,10 @@ export class NodeProcess {
   #dying: Promise<void> = Promise.resolve()
   #wake: () => void = () => {}
 
-  constructor(settings: EngineSettings) {
+  constructor(settings: EngineSettings, seams: Partial<Seams> = {}) {
     this.#settings = settings
+    this.#clock = seams.clock ?? new SystemClock()
+    this.#openStorage = seams.openStorage ?? openStorage
   }
 
   get parts(): NodeParts {
@@ -131,42 +136,30 @@ export class NodeProcess {
 
   async #start(): Promise<void> {
     this.#phase = 'starting'
-    const { databaseUrl, dataDir, log } = this.#settings
-    const embedded = databaseUrl === null ? await startEmbedded({ dataDir }) : null
-    const url = embedded?.url ?? databaseUrl!
-    const { poolSize, prepare } = this.#settings
-    const database = openDatabase({
-      url,
-      poolSize,
-      prepare,
-      onError: (err) => log.debug({ err }, 'an idle connection broke'),
-    })
-    const running = this.#assemble(embedded, database)
+    const storage = await this.#openStorage(this.#settings)
+    const running = this.#assemble(storage)
     this.#running = running
-    await this.#untilDatabaseAnswers(async () => {
-      await migrate(database)
-      await checkDurability(database)
-    })
-    await this.#beginLife(embedded?.exclusive === true)
+    await this.#untilDatabaseAnswers(() => storage.prepare())
+    await this.#beginLife(storage.isExclusive)
     if (this.#isStopping()) return
     running.parts.feed.start()
     running.statistics.start()
     this.#phase = 'running'
   }
 
-  #assemble(embedded: EmbeddedPostgres | null, database: Database): Running {
+  #assemble(storage: Storage): Running {
     const settings = this.#settings
     const { log } = settings
     const observer = guarded(settings.observer, log)
     const clock = this.#clock
-    const store: Store = createStore(database)
+    const { store } = storage
     const secrets = new Secrets(
       settings.secrets,
       credentialsIn({ ...settings.targets, databaseUrls: [settings.databaseUrl] }),
     )
     const builtIn = builtInActions({ ...settings.targets, secrets, maxPayloadBytes: settings.maxPayloadBytes })
     const actions = new ActionRegistry([...builtIn.actions, ...settings.actions])
-    const plans = new Plans({ store, actions: actions.shapes() })
+    const plans = new Plans({ store, actions: actions.shapes(), clock })
     const statistics = new StatisticsReader({ store, clock, log })
     const history = new History({ store, plans, medians: (id) => statistics.medians(id), now: () => clock.now() })
     const isOwnedHere = (executionId: string): boolean => this.#life?.owned.has(executionId) ?? false
@@ -175,8 +168,7 @@ export class NodeProcess {
     const parts: NodeParts = { store, clock, actions, slots, secrets, history, plans, feed, observer, log, settings }
     const lifeOrNull = (): NodeLife | null => this.#life
     return {
-      embedded,
-      database,
+      storage,
       parts,
       statistics,
       definitions: new Definitions({ store, actions: actions.shapes(), plans, clock }),
@@ -254,8 +246,7 @@ export class NodeProcess {
       await this.#life?.stop()
       await running.parts.feed.stop()
       await running.closeActions()
-      await running.database.close()
-      await running.embedded?.stop()
+      await running.storage.close()
     }
     this.#life = null
     this.#running = null

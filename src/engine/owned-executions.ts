@@ -78,7 +78,7 @@ export class OwnedExecutions {
 
   /** Something may wait in the execution's inbox. All pokes of one turn of the event loop are read with one query. */
   poke(executionId: string): void {
-    if (this.#poked.size === 0) setImmediate(() => void this.#readPoked())
+    if (this.#poked.size === 0) this.#services.clock.soon(() => void this.#readPoked())
     this.#poked.add(executionId)
   }
 

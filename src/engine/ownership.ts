@@ -1,5 +1,4 @@
 import { hostname } from 'node:os'
-import { v7 as uuidv7 } from 'uuid'
 import type { Store } from '../repository/store.ts'
 import type { Clock, Timer } from './clock.ts'
 import { FORMAT } from './core/state.ts'
@@ -32,7 +31,7 @@ const INBOX_BATCH = 1000
 const ROTATE_MS = 30_000
 
 export class Ownership {
-  readonly node = uuidv7()
+  readonly node: string
   readonly #options: OwnershipOptions
   #owned: OwnedExecutions | null = null
   #phase: 'made' | 'alive' | 'draining' | 'over' = 'made'
@@ -48,6 +47,7 @@ export class Ownership {
 
   constructor(options: OwnershipOptions) {
     this.#options = options
+    this.node = options.clock.newId()
   }
 
   /** True while something may be performed: within two thirds of the lease, counted from before the heartbeat was sent. */
@@ -87,7 +87,7 @@ export class Ownership {
       () => this.#sweep(),
     )
     this.#every(
-      () => POLL_MS * (0.8 + 0.4 * Math.random()),
+      () => POLL_MS * (0.8 + 0.4 * clock.random()),
       () => this.#tick(),
     )
     this.claimSoon()

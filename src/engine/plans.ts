@@ -4,10 +4,12 @@ import type { ActionShape, Plan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
 import type { Store } from '../repository/store.ts'
 import type { Workflow } from '../repository/workflows.ts'
+import { type Clock, timedBy } from './clock.ts'
 
 export interface PlansOptions {
   readonly store: Pick<Store, 'findVersion' | 'findWorkflow'>
   readonly actions: ReadonlyMap<string, ActionShape>
+  readonly clock: Clock
   /** How many plans are kept; the least recently used go first. */
   readonly max?: number
 }
@@ -26,8 +28,8 @@ export class Plans {
   constructor(options: PlansOptions) {
     this.#options = options
     this.#plans = new LRUCache({ max: options.max ?? 1_000 })
-    this.#workflows = new LRUCache({ max: 1_000, ttl: KNOWN_FOR_MS })
-    this.#startable = new LRUCache({ max: 1_000, ttl: KNOWN_FOR_MS })
+    this.#workflows = new LRUCache({ max: 1_000, ttl: KNOWN_FOR_MS, ...timedBy(options.clock) })
+    this.#startable = new LRUCache({ max: 1_000, ttl: KNOWN_FOR_MS, ...timedBy(options.clock) })
   }
 
   /**

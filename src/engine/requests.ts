@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid'
 import type { Json } from '../definition/json.ts'
 import { CairnError, type ErrorCode } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
@@ -96,7 +95,7 @@ export class Requests {
     idempotency: { readonly key: string | undefined; readonly route: string },
   ): Promise<{ requestId: string; replayed: boolean }> {
     const { store, clock } = this.#parts
-    const requestId = uuidv7()
+    const requestId = clock.newId()
     const item = { executionId, kind, name, payload, requestId, at: clock.now() }
     const { key, route } = idempotency
     if (key !== undefined) {

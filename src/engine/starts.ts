@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid'
 import type { Json } from '../definition/json.ts'
 import type { Plan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
@@ -128,10 +127,11 @@ export class Starts {
   }
 
   #rowOf(request: StartRequest, version: number): ExecutionRow {
-    const now = this.#parts.clock.now()
+    const { clock } = this.#parts
+    const now = clock.now()
     const { startAt } = request
     return {
-      id: uuidv7(),
+      id: clock.newId(),
       namespace: 'default',
       workflowId: request.workflowId,
       workflowVersion: version,

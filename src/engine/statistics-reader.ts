@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { foldBatch } from '../repository/statistics.ts'
 import type { Store } from '../repository/store.ts'
-import type { Clock, Timer } from './clock.ts'
+import { type Clock, type Timer, timedBy } from './clock.ts'
 import type { Medians } from './core/progress.ts'
 import type { Log } from './log.ts'
 
@@ -25,7 +25,7 @@ export class StatisticsReader {
 
   constructor(options: StatisticsReaderOptions) {
     this.#options = options
-    this.#medians = new LRUCache({ max: 1_000, ttl: MEDIANS_FOR_MS })
+    this.#medians = new LRUCache({ max: 1_000, ttl: MEDIANS_FOR_MS, ...timedBy(options.clock) })
   }
 
   /** Median duration (ms) of each step of a workflow by id; empty while there are none. */

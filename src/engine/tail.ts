@@ -6,6 +6,8 @@ import type { Subscriber } from './subscriber.ts'
 
 /** What tails and subscribers ask of the feed that they belong to. */
 export interface TailContext {
+  /** ms that only go forward. */
+  readonly monotonic: () => number
   readonly budget: RingBudget
   /** A page of committed events after a seq. */
   readonly read: (executionId: string, after: number, limit: number) => Promise<readonly JournalEvent[]>
@@ -157,7 +159,7 @@ export class Tail {
     this.#round ??= this.subscribers.values()
     for (let next = this.#round.next(); next.done !== true; next = this.#round.next()) {
       next.value.deliver()
-      if (performance.now() > deadline) return false
+      if (this.#context.monotonic() > deadline) return false
     }
     this.#round = null
     let needed = this.next ?? 0

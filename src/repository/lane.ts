@@ -9,6 +9,9 @@ export interface LaneOptions {
   readonly prepare: boolean
 }
 
+/** A lane as the journal uses it. */
+export type LaneWriter = Pick<Lane, 'flush' | 'close'>
+
 /**
  * One writer connection of a node. It connects with its first flush, and anew after a connection broke; one flush at a time.
  * A lane belongs to one life of a node: a reborn node makes new ones.

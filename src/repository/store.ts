@@ -4,7 +4,7 @@ import { eventsAfter, rollbacksOf, tailMany } from './events.ts'
 import { executionsChangedSince, findExecution, findExecutionView, listExecutions } from './executions.ts'
 import { findKey, insertInboxKeyed, insertWorkflowKeyed, startKeyed } from './idempotency.ts'
 import { countSignals, inboxOf, inboxOfOwner, insertInbox } from './inbox.ts'
-import { Lane } from './lane.ts'
+import { Lane, type LaneWriter } from './lane.ts'
 import { databaseNow, heartbeat, registerNode, removeNode, removeOtherNodes, sweep } from './nodes.ts'
 import { deleteSnapshotsBefore, insertSnapshot, newestSnapshot } from './snapshots.ts'
 import { foldStatistics, readStatistics, stepMedians } from './statistics.ts'
@@ -52,10 +52,11 @@ export const createStore = (database: Database) => ({
   readStatistics: bind(readStatistics, database),
   stepMedians: bind(stepMedians, database),
   /** A writer of this node; it connects with its first flush. */
-  openLane: (node: string, lane: number) =>
+  openLane: (node: string, lane: number): LaneWriter =>
     new Lane({ connect: database.connectLane, prepare: database.prepare, node, lane }),
 })
 
+/** What the engine is handed: PostgreSQL's own, or the simulation's model of it. One conformance suite runs on both. */
 export type Store = ReturnType<typeof createStore>
 
 const bind =

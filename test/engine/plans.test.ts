@@ -1,4 +1,5 @@
 import t from 'tap'
+import { SystemClock } from '../../src/engine/clock.ts'
 import { Plans, type PlansOptions } from '../../src/engine/plans.ts'
 
 const definition = {
@@ -20,7 +21,15 @@ function plansOf(options: { definition?: unknown; max?: number } = {}): { plans:
     },
   } as unknown as PlansOptions['store']
   const { max } = options
-  return { plans: new Plans({ store, actions: new Map([['echo', echo]]), ...(max !== undefined && { max }) }), asked }
+  return {
+    plans: new Plans({
+      store,
+      clock: new SystemClock(),
+      actions: new Map([['echo', echo]]),
+      ...(max !== undefined && { max }),
+    }),
+    asked,
+  }
 }
 
 t.test('a version is compiled once, however many ask for it', async (t) => {

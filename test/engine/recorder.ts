@@ -12,7 +12,7 @@ import { silentLog } from '../../src/engine/log.ts'
 import { openDatabase } from '../../src/repository/connection.ts'
 import type { AppendedEvent } from '../../src/repository/events.ts'
 import type { ExecutionRow } from '../../src/repository/executions.ts'
-import type { Lane } from '../../src/repository/lane.ts'
+import type { LaneWriter } from '../../src/repository/lane.ts'
 import { createStore, type Store } from '../../src/repository/store.ts'
 import { createTestDatabase } from '../harness/database.ts'
 
@@ -62,11 +62,11 @@ export class Recorder {
   readonly plan: Plan
   readonly store: Store
   readonly workflowId = randomUUID()
-  readonly #lane: Lane
+  readonly #lane: LaneWriter
   readonly #states = new Map<string, ExecutionState>()
   #at = Date.now()
 
-  constructor(plan: Plan, store: Store, lane: Lane) {
+  constructor(plan: Plan, store: Store, lane: LaneWriter) {
     this.plan = plan
     this.store = store
     this.#lane = lane

@@ -62,7 +62,13 @@ t.test('hints go with the event that they came before', async (t) => {
 })
 
 t.test('a delivery that must stop for others goes on where it was, and comes round to the first again', async (t) => {
-  const context: TailContext = { budget: { used: 0 }, read: async () => [], schedule: () => {}, stalled: () => {} }
+  const context: TailContext = {
+    monotonic: () => performance.now(),
+    budget: { used: 0 },
+    read: async () => [],
+    schedule: () => {},
+    stalled: () => {},
+  }
   const tail = new Tail('one', context)
   const served: number[] = []
   for (let i = 0; i < 3; i++) {

@@ -1,0 +1,39 @@
+import { openDatabase } from '../repository/connection.ts'
+import { startEmbedded } from '../repository/embedded-postgres.ts'
+import { checkDurability, migrate } from '../repository/migrate.ts'
+import { createStore, type Store } from '../repository/store.ts'
+import type { EngineSettings } from './engine-options.ts'
+
+/** What a node stands on: PostgreSQL, or the simulation's model of it. */
+export interface Storage {
+  readonly store: Store
+  /** No other process used the embedded data folder when we came: every other node that it knows is dead. */
+  readonly isExclusive: boolean
+  /** Makes the database fit for use; rejects when it is unfit (not durable, not migratable). */
+  prepare(): Promise<void>
+  /** Lets go of everything that was opened. */
+  close(): Promise<void>
+}
+
+/** Opens PostgreSQL, an embedded one when no URL is given. Nothing is connected to before the first statement. */
+export async function openStorage({ databaseUrl, dataDir, poolSize, prepare, log }: EngineSettings): Promise<Storage> {
+  const embedded = databaseUrl === null ? await startEmbedded({ dataDir }) : null
+  const database = openDatabase({
+    url: embedded?.url ?? databaseUrl!,
+    poolSize,
+    prepare,
+    onError: (err) => log.debug({ err }, 'an idle connection broke'),
+  })
+  return {
+    store: createStore(database),
+    isExclusive: embedded?.exclusive === true,
+    async prepare() {
+      await migrate(database)
+      await checkDurability(database)
+    },
+    async close() {
+      await database.close()
+      await embedded?.stop()
+    },
+  }
+}
