@@ -74,13 +74,13 @@ export function buildApp({
     },
   })
 
+  // First: an upgrade may be asked of any address, and whichever hook refuses it, this one ends its connection.
+  app.register(websocketPlugin, { keepAliveMs: KEEP_ALIVE_MS })
   app.register(requestIdsPlugin)
   app.register(requestLogPlugin)
   if (metrics !== undefined) app.register(httpTelemetryPlugin, { metrics })
   app.register(errorsPlugin)
   app.register(stoppingPlugin)
-  // At the root, since an upgrade may be asked of any address and must be refused with an answer.
-  app.register(websocketPlugin, { keepAliveMs: KEEP_ALIVE_MS })
   app.register(jsonBodyPlugin)
   app.register(validationPlugin)
   app.register(openapiPlugin, { version, asyncapi: asyncapiDocument() })

@@ -15,6 +15,7 @@ const DatabaseUrl = Type.String({ pattern: '^postgres(ql)?://' })
 const Environment = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', minLength: 1 }),
   PORT: Count(3000, { minimum: 0, maximum: 65_535 }),
+  CAIRN_SHUTDOWN_GRACE_MS: Count(5_000, { minimum: 0 }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info' }),
   DATABASE_URL: Type.Optional(DatabaseUrl),
   CAIRN_DATA_DIR: Type.String({ default: '.cairn' }),
@@ -38,7 +39,12 @@ const confidential = /URL$/
 
 /** How this process was told to run: complete, checked, frozen. Durations are ms, sizes bytes. */
 export interface Config {
-  readonly server: { readonly host: string; readonly port: number }
+  readonly server: {
+    readonly host: string
+    readonly port: number
+    /** How long after SIGTERM requests are still taken. */
+    readonly shutdownGraceMs: number
+  }
   readonly log: { readonly level: Environment['LOG_LEVEL'] }
   readonly database: {
     /** null: the embedded PostgreSQL, whose data lies in `dataDir`. */
@@ -92,7 +98,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   const actions = readConfigFile(settings.CAIRN_CONFIG, { environment, secrets }, faults)
   if (faults.length > 0) throw new ConfigError(faults)
   return freeze({
-    server: { host: settings.HOST, port: settings.PORT },
+    server: { host: settings.HOST, port: settings.PORT, shutdownGraceMs: settings.CAIRN_SHUTDOWN_GRACE_MS },
     log: { level: settings.LOG_LEVEL },
     database: {
       url: settings.DATABASE_URL ?? null,

@@ -11,8 +11,8 @@ import { createObserver } from './telemetry/observer.ts'
 import { Spans } from './telemetry/spans.ts'
 import { tracing } from './telemetry/tracing.ts'
 
-/** How long closing may take beyond the drain: flushes, sockets, the embedded PostgreSQL. */
-const CLOSE_MARGIN_MS = 30_000
+/** How long closing may take once everything is handed over: the last answers and flushes, the embedded PostgreSQL. */
+const CLOSE_WITHIN_MS = 30_000
 
 const config = configOrExit()
 const databaseUrls = [config.database.url]
@@ -44,10 +44,18 @@ const app = buildApp({
 })
 
 let isStopping = false
-closeWithGrace({ delay: 2 * config.engine.drainMs + CLOSE_MARGIN_MS, logger: false }, async ({ signal, err }) => {
+// No limit on the whole: at_most_once attempts have their own timeouts. Who cannot wait sends a second signal, or SIGKILL.
+closeWithGrace({ delay: false, logger: false, onSecondSignal }, async ({ signal, err }) => {
   if (err !== undefined) log.fatal({ err }, 'the process cannot go on')
   log.info({ signal }, 'stopping')
   isStopping = true
+  const handedOver = engine.drain()
+  // Balancers send SIGTERM; Ctrl-C has a person waiting.
+  await app.retire(signal === 'SIGTERM' ? config.server.shutdownGraceMs : 0)
+  log.info({}, 'no more requests are taken')
+  await handedOver
+  log.info({}, 'executions are handed over')
+  setTimeout(() => process.exit(1), CLOSE_WITHIN_MS).unref()
   await app.close()
   await engine.stop()
   await tracing?.shutdown()
@@ -57,10 +65,16 @@ closeWithGrace({ delay: 2 * config.engine.drainMs + CLOSE_MARGIN_MS, logger: fal
 await listen()
 await start()
 
+/** The process ends here and now, which is as safe as kill -9. */
+function onSecondSignal(signal: string): void {
+  log.warn({ signal }, 'stopped at once: others take its executions over when its lease has run out')
+}
+
 /** Listens first: while PostgreSQL is away, /health/ready says so. */
 async function listen(): Promise<void> {
   try {
-    await app.listen({ ...config.server })
+    const { host, port } = config.server
+    await app.listen({ host, port })
   } catch (error) {
     exit(`Cairn cannot listen on ${config.server.host}:${config.server.port}: ${(error as Error).message}`)
   }

@@ -19,7 +19,7 @@ const faultsOf = (environment: NodeJS.ProcessEnv): string[] => {
 t.test('without any setting there are the defaults, frozen throughout', async (t) => {
   const config = loadConfig({})
   t.same(config, {
-    server: { host: '127.0.0.1', port: 3000 },
+    server: { host: '127.0.0.1', port: 3000, shutdownGraceMs: 5_000 },
     log: { level: 'info' },
     database: {
       url: null,

@@ -32,6 +32,8 @@ export async function startOwnService(resources: AsyncDisposableStack, config: o
       LOG_LEVEL: 'info',
       DATABASE_URL: databaseUrl,
       CAIRN_CONFIG: configFile,
+      // Nobody but the demo asks it anything.
+      CAIRN_SHUTDOWN_GRACE_MS: '0',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
     // Ctrl-C goes to the demo alone, which then stops the service as it should be stopped.

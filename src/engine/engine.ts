@@ -42,7 +42,16 @@ export class WorkflowEngine {
     return this.#process.start()
   }
 
-  /** Gives its executions away and lets go of everything. Idempotent, safe before `start`. */
+  /**
+   * Takes nothing up any more and gives every execution away: at once what has nothing running, the rest as `drainMs` says.
+   * Requests are still answered, and starts are stored for other nodes. Resolves when nothing is left here. Idempotent, safe
+   * before `start`; `stop` does it too.
+   */
+  drain(): Promise<void> {
+    return this.#process.drain()
+  }
+
+  /** Gives its executions away (see `drain`) and lets go of everything. Idempotent, safe before `start`. */
   stop(): Promise<void> {
     return this.#process.stop()
   }

@@ -33,6 +33,9 @@ export interface NodeParts {
   readonly settings: EngineSettings
 }
 
+/** How long a stop waits for a flush that is under way: PostgreSQL may be away. */
+const LAST_FLUSH_MS = 2_000
+
 /**
  * One life of this node, from its registration to its end: the id, the lanes with their journal, the executions that it
  * owns. A node that learns that it is dead ends this life and begins another under a new id.
@@ -43,6 +46,7 @@ export class NodeLife {
   readonly ownership: Ownership
   readonly #lanes: readonly LaneWriter[]
   readonly #parts: NodeParts
+  #draining: Promise<void> | null = null
 
   constructor(parts: NodeParts, onDeath: (reason: string) => void) {
     const { store, clock, log, observer, settings } = parts
@@ -70,10 +74,22 @@ export class NodeLife {
     await this.ownership.start(this.owned)
   }
 
-  /** Gives all executions away and lets the node go. */
-  async stop(): Promise<void> {
+  /** Takes nothing up any more and gives all executions away; resolves when it has, as far as `drainMs` allows. */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain()
+    return this.#draining
+  }
+
+  async #drain(): Promise<void> {
     await this.ownership.drain()
     await this.owned.drain(this.#parts.settings.drainMs)
+  }
+
+  /** Gives all executions away and lets the node go. */
+  async stop(): Promise<void> {
+    await this.drain()
+    // What was written last, starts for other nodes among it, is not to be left in doubt.
+    await Promise.race([this.journal.idle(), this.#after(LAST_FLUSH_MS)])
     const error = new CairnError('ENGINE_STOPPING')
     this.owned.drop(error)
     this.journal.close(error)
@@ -87,6 +103,10 @@ export class NodeLife {
     this.journal.close(error)
     this.owned.drop(error)
     await this.#closeLanes()
+  }
+
+  #after(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#parts.clock.after(ms, resolve))
   }
 
   async #closeLanes(): Promise<void> {

@@ -21,9 +21,10 @@ import { openStorage, type Storage } from './storage.ts'
  *
  *   stopped ──start──▶ starting (waits for the database) ──▶ running ◀──▶ reborn (the life before was declared dead)
  *      ▲                   │                                   │
- *      └───────────────────┴───────────────stop────────────────┘
+ *      │                   └──────────────drain────────────────┤
+ *      └── stopping ◀──stop── draining (gives its executions away; still takes requests, for other nodes to carry out)
  */
-type Phase = 'stopped' | 'starting' | 'running' | 'stopping'
+type Phase = 'stopped' | 'starting' | 'running' | 'draining' | 'stopping'
 
 /** What a node is built on; the simulation puts it on a clock and a store of its own. */
 export interface Seams {
@@ -64,6 +65,7 @@ export class NodeProcess {
   #running: Running | null = null
   #life: NodeLife | null = null
   #starting: Promise<void> | null = null
+  #draining: Promise<void> | null = null
   #stopping: Promise<void> | null = null
   #dying: Promise<void> = Promise.resolve()
   #wake: () => void = () => {}
@@ -93,6 +95,11 @@ export class NodeProcess {
   start(): Promise<void> {
     this.#starting ??= this.#start()
     return this.#starting
+  }
+
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain()
+    return this.#draining
   }
 
   stop(): Promise<void> {
@@ -129,7 +136,8 @@ export class NodeProcess {
   }
 
   #aliveLife(): NodeLife {
-    if (this.#phase === 'stopping') throw new CairnError('ENGINE_STOPPING')
+    if (this.#phase === 'stopping' || (this.#phase === 'draining' && this.#life === null))
+      throw new CairnError('ENGINE_STOPPING')
     if (this.#life === null) throw new CairnError('DATABASE_UNAVAILABLE')
     return this.#life
   }
@@ -226,20 +234,29 @@ export class NodeProcess {
     }
   }
 
+  /** No life begins any more. */
   #isStopping(): boolean {
-    return this.#phase === 'stopping' || this.#phase === 'stopped'
+    return this.#phase === 'draining' || this.#phase === 'stopping' || this.#phase === 'stopped'
   }
 
   #after(ms: number): Promise<false> {
     return new Promise((resolve) => void this.#clock.after(ms, () => resolve(false)))
   }
 
-  async #stop(): Promise<void> {
-    const wasStarted = this.#phase !== 'stopped'
-    this.#phase = 'stopping'
+  async #drain(): Promise<void> {
+    if (this.#phase === 'stopped') return
+    this.#phase = 'draining'
     this.#wake()
-    if (wasStarted) await this.#starting?.catch(() => {})
+    await this.#starting?.catch(() => {})
+    await this.#dying
+    await this.#life?.drain()
+  }
+
+  async #stop(): Promise<void> {
+    await this.drain()
+    if (this.#phase !== 'stopped') this.#phase = 'stopping'
     const running = this.#running
+    // A life that was declared dead meanwhile.
     await this.#dying
     if (running !== null) {
       await running.statistics.stop()

@@ -20,6 +20,7 @@ export class OwnedExecutions {
   readonly #poked = new Set<string>()
   readonly #answered = new RecentIds()
   readonly #whenEmpty: (() => void)[] = []
+  #isDraining = false
   #isClosed = false
 
   constructor(services: Services, plans: Plans) {
@@ -43,7 +44,10 @@ export class OwnedExecutions {
     const state = createState({ executionId, format, input, variables: plan.variables })
     const executor = new Executor(row, plan, state, this.#services, null)
     this.#executors.set(row.id, executor)
-    return executor.begin()
+    const begun = executor.begin()
+    // It came while the node began to drain: it does not stay.
+    if (this.#isDraining) executor.drain()
+    return begun
   }
 
   /**
@@ -63,6 +67,7 @@ export class OwnedExecutions {
     this.#executors.set(row.id, executor)
     if (from === null || state.recoveries < CRASH_LOOP) executor.resume(from)
     else executor.quarantine('CrashLoop', `${CRASH_LOOP} nodes in a row died with it before it came a step further`)
+    if (this.#isDraining) executor.drain()
     this.poke(row.id)
   }
 
@@ -110,10 +115,11 @@ export class OwnedExecutions {
    * aborted, the at_most_once ones are waited for as long again at the least, and up to their own timeout.
    */
   async drain(drainMs: number): Promise<void> {
-    const executors = [...this.#executors.values()]
-    for (const executor of executors) executor.drain()
+    this.#isDraining = true
+    for (const executor of [...this.#executors.values()]) executor.drain()
     if (await this.#emptyWithin(drainMs)) return
-    const longest = Math.max(drainMs, ...executors.map((executor) => executor.abortRepeatable()))
+    const left = [...this.#executors.values()].map((executor) => executor.abortRepeatable())
+    const longest = left.reduce((a, b) => Math.max(a, b), drainMs)
     await this.#emptyWithin(longest)
   }
 

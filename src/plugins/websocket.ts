@@ -12,8 +12,9 @@ declare module 'fastify' {
 }
 
 /**
- * WebSockets by routes with a `wsHandler`. Register it before all routes: an upgrade may be asked of any address, and where
- * nobody takes it the plugin's hooks must end the connection with the answer.
+ * WebSockets by routes with a `wsHandler`. Register it before all routes and all other hooks: an upgrade may be asked of any
+ * address, and where nobody takes it, or a hook refuses it, the plugin's own hooks must end the connection with the answer.
+ * A connection that stays behind would hold up the server's close for ever.
  */
 const websockets: FastifyPluginAsync<{ keepAliveMs: number }> = async (app, { keepAliveMs }) => {
   const sockets = new LiveSockets(keepAliveMs)

@@ -46,7 +46,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine }>
       },
     },
     async (_request, reply) => {
-      const reasons = app.stopping.aborted ? ['the server is stopping'] : await engine.readiness()
+      const reasons = app.isRetiring() ? ['the server is stopping'] : await engine.readiness()
       return reply
         .code(reasons.length === 0 ? 200 : 503)
         .send({ status: reasons.length === 0 ? 'ok' : 'unavailable', reasons })

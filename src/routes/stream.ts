@@ -51,7 +51,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
   }
 
-  app.addHook('preClose', async () => {
+  app.stopping.addEventListener('abort', () => {
     for (const stream of streams) stream.end()
   })
 

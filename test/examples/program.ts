@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -33,25 +33,40 @@ export function run(
   return new Promise((resolve) => child.once('close', (code) => resolve({ code, ...output })))
 }
 
-/** Starts the service as an operator would, on any port; it is stopped at the test's end. */
-export function startService(t: Test, given: Record<string, string>): Promise<string> {
+/** The service as a process of its own. */
+export interface Service {
+  readonly url: string
+  readonly process: ChildProcess
+  /** How it ended: its exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>
+}
+
+/** Starts the service as an operator would, on any port, and waits until it is ready; it is stopped at the test's end. */
+export async function spawnService(t: Test, given: Record<string, string>): Promise<Service> {
   const child = spawn(process.execPath, [path.join(root, 'src/main.ts')], {
-    env: { ...environment, PORT: '0', ...given },
+    env: { ...environment, PORT: '0', CAIRN_SHUTDOWN_GRACE_MS: '0', ...given },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const ended = new Promise<number | NodeJS.Signals>((resolve) =>
+    child.once('exit', (code, signal) => resolve(signal ?? code!)),
+  )
   t.teardown(() => {
     child.kill('SIGTERM')
-    return exit
+    return ended
   })
-  return new Promise((resolve, reject) => {
+  const url = await new Promise<string>((resolve, reject) => {
     createInterface(child.stdout).on('line', (line) => {
       const { msg, url } = JSON.parse(line) as { msg: string; url?: string }
       if (msg === 'Cairn is ready' && url !== undefined) resolve(url)
     })
-    exit.then(() => reject(new Error('The service ended')))
+    ended.then((how) => reject(new Error(`The service ended: ${how}`)))
   })
+  return { url, process: child, ended }
 }
+
+/** The address of a service that is started for the test; see spawnService. */
+export const startService = async (t: Test, given: Record<string, string>): Promise<string> =>
+  (await spawnService(t, given)).url
 
 /** A port that nobody listens on at this moment. */
 export async function freePort(): Promise<number> {

@@ -8,6 +8,7 @@ import type { Plan } from '../../src/definition/plan.ts'
 import type { Feed, FeedOptions } from '../../src/engine/feed.ts'
 import { errorsPlugin } from '../../src/plugins/errors.ts'
 import { requestIdsPlugin } from '../../src/plugins/request-ids.ts'
+import { stoppingPlugin } from '../../src/plugins/stopping.ts'
 import { validationPlugin } from '../../src/plugins/validation.ts'
 import { websocketPlugin } from '../../src/plugins/websocket.ts'
 import { type StreamRoutesOptions, streamRoutes } from '../../src/routes/stream.ts'
@@ -76,9 +77,10 @@ export async function startStreams(
 
   const app = Fastify()
   t.teardown(() => app.close())
+  app.register(websocketPlugin, { keepAliveMs })
   app.register(requestIdsPlugin)
   app.register(errorsPlugin)
-  app.register(websocketPlugin, { keepAliveMs })
+  app.register(stoppingPlugin)
   app.register(validationPlugin)
   app.setSerializerCompiler(() => (value) => JSON.stringify(value))
   app.register(streamRoutes, { engine, keepAliveMs })

@@ -1,61 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { get, type IncomingMessage } from 'node:http'
-import t, { type Test } from 'tap'
-import { completed, Heard, sequence } from '../engine/recorder.ts'
+import t from 'tap'
+import { completed, sequence } from '../engine/recorder.ts'
 import { startStreams } from './server.ts'
+import { openEvents as open } from './sse-client.ts'
 
 const streamOf = (id: string, query = ''): string => `/api/workflows/executions/${id}/events/stream${query}`
 const steps = (count: number): string[] => Array.from({ length: count }, (_, i) => `s${i}`)
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i)
-
-interface Frame {
-  readonly id?: string
-  readonly event?: string
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into it
-  readonly data?: any
-  readonly comment?: string
-  readonly retry?: string
-}
-
-/** Reads server-sent events as the standard says: fields by line, frames by empty line. */
-class SseClient extends Heard<Frame> {
-  readonly response: IncomingMessage
-  readonly ended: Promise<void>
-
-  constructor(response: IncomingMessage) {
-    super()
-    this.response = response
-    this.ended = new Promise((resolve) => response.once('end', resolve))
-    let text = ''
-    response.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk
-      const frames = text.split('\n\n')
-      text = frames.pop()!
-      for (const frame of frames) this.listener(parse(frame))
-    })
-  }
-
-  get seqs(): number[] {
-    return this.messages.filter(({ event }) => event === 'event').map(({ data }) => data.seq)
-  }
-}
-
-function parse(frame: string): Frame {
-  const fields = frame.split('\n').map((line): [string, unknown] => {
-    const [name, ...rest] = line.split(': ')
-    const value = rest.join(': ')
-    return [name === '' ? 'comment' : name!, name === 'data' ? JSON.parse(value) : value]
-  })
-  return Object.fromEntries(fields)
-}
-
-function open(t: Test, url: string, headers: Record<string, string> = {}): Promise<SseClient> {
-  const { promise, resolve, reject } = Promise.withResolvers<SseClient>()
-  const request = get(url, { headers, agent: false }, (response) => resolve(new SseClient(response)))
-  request.on('error', reject)
-  t.teardown(() => request.destroy())
-  return promise
-}
 
 t.test('an execution as server-sent events: named, with the seq as id', async (t) => {
   const { recorder, feed, url } = await startStreams(t)
