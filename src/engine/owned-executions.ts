@@ -37,6 +37,11 @@ export class OwnedExecutions {
     return this.#executors.get(executionId)?.isLeaving === false
   }
 
+  /** Those that are here and stay for now. */
+  ids(): string[] {
+    return [...this.#executors.keys()].filter((executionId) => this.has(executionId))
+  }
+
   /** Begins a new execution; its row, once that and the first event are committed. */
   async start(row: ExecutionRow): Promise<ExecutionRow> {
     const plan = await this.#plans.get(row.workflowId, row.workflowVersion)
@@ -57,11 +62,12 @@ export class OwnedExecutions {
    */
   async load(row: ExecutionRow, from: string | null): Promise<void> {
     if (this.has(row.id)) return
-    const replayed = await this.#replay(row)
-    // What was read may be older than a commit that gave the execution away again.
-    if (replayed === null || this.#isClosed || replayed.row.owner !== this.#services.node || this.has(row.id)) return
+    // What is read before that commit is known here may be older than it, and would be gone on with by two.
     if (this.#executors.has(row.id))
       throw new Error('it was claimed before the commit that gave it away was known here')
+    const replayed = await this.#replay(row)
+    // It may have been claimed and given away again before it was read.
+    if (replayed === null || this.#isClosed || replayed.row.owner !== this.#services.node || this.has(row.id)) return
     const { plan, state, bytes } = replayed
     const executor = new Executor(replayed.row, plan, state, this.#services, bytes)
     this.#executors.set(row.id, executor)

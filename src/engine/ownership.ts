@@ -86,6 +86,11 @@ export class Ownership {
       () => leaseMs / 3,
       () => this.#sweep(),
     )
+    // A claim without an answer may commit long after the table was looked at, and nobody else takes what it made ours.
+    this.#every(
+      () => leaseMs,
+      async () => this.unsure(),
+    )
     this.#every(
       () => POLL_MS * (0.8 + 0.4 * clock.random()),
       () => this.#tick(),
@@ -100,7 +105,7 @@ export class Ownership {
     else this.#claiming = this.#claimAll().finally(() => (this.#claiming = null))
   }
 
-  /** Something of unknown outcome may have made executions ours: the next poll looks. */
+  /** Something may have made executions ours without our knowing: the next poll looks. */
   unsure(): void {
     this.#isUnsure = true
   }
@@ -215,8 +220,11 @@ export class Ownership {
 
   async #loadOwned(): Promise<void> {
     this.#isUnsure = false
-    const rows = await this.#options.store.loadOwned(this.node)
-    const missing = rows.filter((row) => !this.#owned!.has(row.id))
+    const owned = this.#owned!
+    const rows = await this.#options.store.loadOwned(this.node, owned.ids())
+    const missing = rows.filter((row) => owned.get(row.id) === undefined)
+    // What is being given away may be ours anew: that can be told once its commit is known here.
+    if (rows.some((row) => owned.get(row.id)?.isLeaving === true)) this.#isUnsure = true
     this.#noteFailures(await Promise.allSettled(missing.map((row) => this.#owned!.load(row, null))))
   }
 

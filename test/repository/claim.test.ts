@@ -53,7 +53,8 @@ t.test('an execution without owner is claimed when it is due, and only then', as
     'nothing but the owner changes',
   )
   t.same(await claim(store, node), [], 'once')
-  t.same(idsOf(await store.loadOwned(node)).toSorted(), idsOf(claimed).toSorted())
+  t.same(idsOf(await store.loadOwned(node, [])).toSorted(), idsOf(claimed).toSorted())
+  t.same(idsOf(await store.loadOwned(node, [start!.id, released!.id])), [parked!.id], 'but for what is known')
 })
 
 t.test('an inbox row wakes an execution that nobody owns, whatever its status', async (t) => {
