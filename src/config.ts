@@ -31,6 +31,7 @@ const Environment = Type.Object({
   CAIRN_MAX_PAYLOAD_BYTES: Count(1_048_576, { minimum: 1_024, maximum: 67_108_864 }),
   CAIRN_MAX_STATE_BYTES: Count(33_554_432, { minimum: 1_024, maximum: 268_435_456 }),
   CAIRN_POOL_SIZE: Count(10, { minimum: 1, maximum: 1_000 }),
+  CAIRN_RETENTION_DAYS: Type.Optional(Type.Number({ minimum: 0.01, maximum: 36_500 })),
 })
 type Environment = Static<typeof Environment>
 
@@ -64,6 +65,8 @@ export interface Config {
     readonly parkAfterMs: number
     readonly maxPayloadBytes: number
     readonly maxStateBytes: number
+    /** Days after which finished executions are removed when their workflow does not say; null: never. */
+    readonly retentionDays: number | null
   }
   /** From the file that CAIRN_CONFIG names: what the actions may reach. */
   readonly actions: ConfigFile
@@ -115,6 +118,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       parkAfterMs: settings.CAIRN_PARK_AFTER_MS,
       maxPayloadBytes: settings.CAIRN_MAX_PAYLOAD_BYTES,
       maxStateBytes: settings.CAIRN_MAX_STATE_BYTES,
+      retentionDays: settings.CAIRN_RETENTION_DAYS ?? null,
     },
     actions,
     secrets,
@@ -134,8 +138,7 @@ function readSettings(environment: NodeJS.ProcessEnv, faults: Fault[]): Environm
   const given: Record<string, unknown> = {}
   for (const [name, schema] of Object.entries(Environment.properties)) {
     const text = environment[name]
-    // Value.Convert would read "1.7" as 1 and "true" as 1.
-    if (text) given[name] = 'type' in schema && schema.type === 'integer' && /^\d+$/.test(text) ? Number(text) : text
+    if (text) given[name] = parsed('type' in schema ? schema.type : undefined, text)
   }
   const settings = Value.Default(Environment, given) as Environment
   for (const { pointer, message } of schemaFaults(Value.Errors(Environment, settings))) {
@@ -144,6 +147,12 @@ function readSettings(environment: NodeJS.ProcessEnv, faults: Fault[]): Environm
     faults.push({ pointer: name, message: `${message}${value}` })
   }
   return settings
+}
+
+/** Value.Convert would read "1.7" as the integer 1 and "true" as 1. */
+function parsed(type: unknown, text: string): string | number {
+  const isNumber = (type === 'integer' && /^\d+$/.test(text)) || (type === 'number' && /^\d+(\.\d+)?$/.test(text))
+  return isNumber ? Number(text) : text
 }
 
 function freeze<T extends object>(value: T): T {

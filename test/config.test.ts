@@ -36,6 +36,7 @@ t.test('without any setting there are the defaults, frozen throughout', async (t
       parkAfterMs: 1_000,
       maxPayloadBytes: 1_048_576,
       maxStateBytes: 33_554_432,
+      retentionDays: null,
     },
     actions: { agents: {}, dataSources: {}, http: { allowPrivateNetwork: false, allowedHosts: [] } },
     secrets: {},

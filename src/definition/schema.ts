@@ -139,9 +139,31 @@ export const Definition = Type.Object(
           keep: Type.Optional(
             Type.Integer({ minimum: 1, maximum: 1000, default: 10, description: 'How many can be rolled back to' }),
           ),
-          compact: Type.Optional(Type.Boolean({ default: false, description: 'Whether older history may be removed' })),
+          compact: Type.Optional(
+            Type.Boolean({
+              default: false,
+              description:
+                'Whether events that no kept checkpoint needs are removed while an execution runs; reading them answers 410',
+            }),
+          ),
         },
         { additionalProperties: false },
+      ),
+    ),
+    retention: Type.Optional(
+      Type.Object(
+        {
+          days: Type.Union([Type.Number({ minimum: 0.01, maximum: 36_500 }), Type.Null()], {
+            description:
+              'Days, fractions allowed, after which a finished execution is removed, counted from its last event; null keeps all',
+            examples: [30],
+          }),
+        },
+        {
+          additionalProperties: false,
+          description:
+            'How long finished executions are kept; CAIRN_RETENTION_DAYS without it. The active version speaks for the executions of all versions',
+        },
       ),
     ),
     output: Type.Optional(

@@ -22,6 +22,10 @@ export interface EngineOptions {
   readonly parkAfterMs?: number
   readonly maxPayloadBytes?: number
   readonly maxStateBytes?: number
+  /** Days (fractions allowed) after which finished executions are removed when their workflow does not say; null: never. */
+  readonly retentionDays?: number | null
+  /** How often retention and compaction look for something to do. */
+  readonly housekeepingMs?: number
   /** Agents, data sources and what http_request may reach. */
   readonly targets?: Omit<BuiltInOptions, 'secrets' | 'maxPayloadBytes'>
   /** By the name under which definitions use them as `secrets.NAME`. */
@@ -48,6 +52,8 @@ export const settingsOf = (options: EngineOptions): EngineSettings => ({
   parkAfterMs: 1_000,
   maxPayloadBytes: 1_048_576,
   maxStateBytes: 33_554_432,
+  retentionDays: null,
+  housekeepingMs: 15_000,
   targets: {},
   secrets: {},
   actions: [],

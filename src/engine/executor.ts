@@ -61,7 +61,7 @@ export class Executor implements WriterOutcomes {
     this.#timers = new Timers(services.clock)
     this.#attempts = new Attempts(row, plan, services, (fact) => this.record(fact))
     this.#attempts.holdAnew(held ?? 0)
-    this.#snapshots = new Snapshots(row.id, services)
+    this.#snapshots = new Snapshots(row.id, plan.checkpoints.compact, services)
     this.#parking = new Parking(this.#timers, services, {
       isQuiet: () => this.#writer.isIdle && this.#attempts.areOver && this.#facts.isEmpty,
       record: (fact) => this.record(fact),

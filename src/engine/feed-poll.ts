@@ -6,7 +6,7 @@ import type { Tail } from './tail.ts'
 import type { WorkflowWatch } from './workflow-watch.ts'
 
 export interface FeedPollOptions {
-  readonly store: Pick<Store, 'tailMany' | 'executionsChangedSince'>
+  readonly store: Pick<Store, 'tailMany' | 'executionsChangedSince' | 'missingExecutions'>
   /** True while this node publishes the execution's commits itself. */
   readonly isOwnedHere: (executionId: string) => boolean
   /** The database's clock: changes are found by the times that it gave them. */
@@ -14,7 +14,10 @@ export interface FeedPollOptions {
   readonly log: Log
 }
 
-/** Every so many polls all tails are read, owned here or not: nothing that was overlooked stays so for long. */
+/**
+ * Every so many polls all tails are read, owned here or not: nothing that was overlooked stays so for long. And it is looked
+ * whether the executions are still there: retention leaves no event behind.
+ */
 const FULL_POLL = 20
 /** Executions asked for in one query, and events that it brings of all of them together. */
 const POLL_TAILS = 500
@@ -24,12 +27,19 @@ const POLL_CHANGES = 1_000
 /** A change may become visible this long after the time that it carries, when its flush had to wait. */
 const LATE_COMMIT_MS = 5_000
 
+/** Who hears what a poll finds out beside events. */
+export interface FeedPollHears {
+  changed(change: ExecutionChange): void
+  /** There is no such execution any more. */
+  gone(executionId: string): void
+}
+
 /** Reads what other nodes committed to what is watched here: one query for the journals, one for the workflows. */
 export class FeedPoll {
   readonly #options: FeedPollOptions
   readonly #tails: ReadonlyMap<string, Tail>
   readonly #workflows: WorkflowWatch
-  readonly #changed: (change: ExecutionChange) => void
+  readonly #hears: FeedPollHears
   #polls = 0
   #changedSince: number | null = null
 
@@ -37,12 +47,12 @@ export class FeedPoll {
     options: FeedPollOptions,
     tails: ReadonlyMap<string, Tail>,
     workflows: WorkflowWatch,
-    changed: (change: ExecutionChange) => void,
+    hears: FeedPollHears,
   ) {
     this.#options = options
     this.#tails = tails
     this.#workflows = workflows
-    this.#changed = changed
+    this.#hears = hears
   }
 
   /** Never rejects: what fails is read by the next poll. */
@@ -50,6 +60,7 @@ export class FeedPoll {
     this.#polls += 1
     try {
       await this.#pollTails(this.#polls % FULL_POLL === 0)
+      if (this.#polls % FULL_POLL === 0) await this.#lookForGone()
       await this.#pollWorkflows()
     } catch (error) {
       this.#options.log.warn({ err: error }, 'polling for subscribers failed; it is tried again')
@@ -82,6 +93,14 @@ export class FeedPoll {
     }
   }
 
+  async #lookForGone(): Promise<void> {
+    const placed = [...this.#tails.values()].filter((tail) => tail.next !== null).map((tail) => tail.executionId)
+    for (let i = 0; i < placed.length; i += POLL_TAILS) {
+      const gone = await this.#options.store.missingExecutions(placed.slice(i, i + POLL_TAILS))
+      for (const executionId of gone) this.#hears.gone(executionId)
+    }
+  }
+
   async #pollWorkflows(): Promise<void> {
     const { workflowIds } = this.#workflows
     if (workflowIds.length === 0) {
@@ -92,7 +111,7 @@ export class FeedPoll {
     const horizon = clock.now() - LATE_COMMIT_MS
     const since = this.#changedSince ?? horizon
     const changes = await store.executionsChangedSince(workflowIds, since, POLL_CHANGES)
-    for (const change of changes) this.#changed(change)
+    for (const change of changes) this.#hears.changed(change)
     // A full page goes on behind its last row; otherwise the last seconds are looked through again for late commits.
     const isFull = changes.length >= POLL_CHANGES
     this.#changedSince = isFull ? Math.max(changes.at(-1)!.updatedAt, since + 1) : Math.max(since, horizon)

@@ -48,7 +48,10 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options
-    this.#poll = new FeedPoll(options, this.#tails, this.#workflows, (change) => this.executionChanged(change))
+    this.#poll = new FeedPoll(options, this.#tails, this.#workflows, {
+      changed: (change) => this.executionChanged(change),
+      gone: (executionId) => this.#endAll(executionId),
+    })
     this.#context = {
       monotonic: () => options.clock.monotonic(),
       budget: { used: 0 },
@@ -204,6 +207,11 @@ export class Feed {
     const { code, message } = error
     subscriber.close({ type: 'error', executionId, code, message, at: this.#options.clock.now() })
     this.#detach(subscriber)
+  }
+
+  #endAll(executionId: string): void {
+    for (const subscriber of this.#tails.get(executionId)?.subscribers ?? [])
+      this.#end(subscriber, new CairnError('EXECUTION_NOT_FOUND', [executionId]))
   }
 
   #detach(subscriber: Subscriber): void {

@@ -5,10 +5,10 @@ import type { ExecutionRow } from '../repository/executions.ts'
 import type { Store } from '../repository/store.ts'
 import { type CheckpointState, checkpointStateOf, findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
 import { type Medians, type Progress, progressOf, type StepProgress } from './core/progress.ts'
-import type { Checkpoint, ExecutionState } from './core/state.ts'
+import { type Checkpoint, type ExecutionState, isFinished } from './core/state.ts'
 import { Latest } from './latest.ts'
 import type { Plans } from './plans.ts'
-import { advance, FoldError, type Replay, type ReplayStore, replay } from './replay.ts'
+import { advance, FoldError, GapError, type Replay, type ReplayStore, replay } from './replay.ts'
 
 export interface HistoryOptions {
   readonly store: ReplayStore & Pick<Store, 'findExecution'>
@@ -43,6 +43,8 @@ interface Entry {
 
 const CACHE_BYTES = 64 * 1024 * 1024
 const ENTRY_BYTES = 2_000
+/** Less than retention leaves to an execution that has ended: one that was not asked for in this time may be gone. */
+const CACHED_FOR_MS = 600_000
 
 /**
  * What the journal says of an execution, on any node, whether it owns it or not. States are cached by bytes and moved on by
@@ -59,6 +61,9 @@ export class History {
     this.#options = options
     this.#entries = new LRUCache({
       maxSize: options.cacheBytes ?? CACHE_BYTES,
+      ttl: CACHED_FOR_MS,
+      perf: { now: options.now },
+      ttlResolution: 0,
       sizeCalculation: (entry) => ENTRY_BYTES + entry.replay.bytes,
     })
   }
@@ -115,6 +120,18 @@ export class History {
    * (or is superseded and not yet reached again), CHECKPOINT_GONE when it is no longer kept.
    */
   async checkpoint(executionId: string, index: number): Promise<CheckpointView> {
+    const { row, plan, found } = await this.#keptCheckpoint(executionId, index)
+    try {
+      const { state } = await replay(this.#options.store, plan, row, found.seq)
+      return { ...found, state: checkpointStateOf(plan, state) }
+    } catch (error) {
+      // The execution went on meanwhile, and what the checkpoint needs was compacted away.
+      if (error instanceof GapError) await this.#keptCheckpoint(executionId, index)
+      throw invalid(executionId, error)
+    }
+  }
+
+  async #keptCheckpoint(executionId: string, index: number) {
     const { row, plan, found, oldest } = await this.#valid(executionId, ({ row, plan, replay }) => ({
       row,
       plan,
@@ -126,12 +143,7 @@ export class History {
       throw new CairnError('CHECKPOINT_GONE', [index, executionId, oldest], {
         details: { oldestIndex: oldest ?? null },
       })
-    try {
-      const { state } = await replay(this.#options.store, plan, row, found.seq)
-      return { ...found, state: checkpointStateOf(plan, state) }
-    } catch (error) {
-      throw invalid(executionId, error)
-    }
+    return { row, plan, found }
   }
 
   /** Forgets all states: after a rebirth the journal may hold less than before. */
@@ -154,6 +166,9 @@ export class History {
     const cached = this.#entries.get(executionId)
     // Out of the cache while it is being changed: what fails halfway must not be found again.
     this.#entries.delete(executionId)
+    // One that has ended may be gone, and no event tells.
+    if (cached !== undefined && (cached.replay.quarantine !== null || isFinished(cached.replay.state.status)))
+      await this.#find(executionId)
     const entry = cached ?? (await this.#begin(executionId))
     if (cached !== undefined && !(await advance(this.#options.store, entry.plan, entry.replay))) {
       entry.replay = await replay(this.#options.store, entry.plan, entry.row)

@@ -77,6 +77,15 @@ export class Journal {
     await Promise.all(this.#lanes.map((lane) => lane.idle()))
   }
 
+  /**
+   * To be called now and then, each call a round. True: nothing that the lanes still lean on in the journal, and no flush under
+   * way, is from before the last round but one. Idle lanes are made to lean on a mark of their own instead. Never rejects.
+   */
+  async settle(): Promise<boolean> {
+    const settled = await Promise.all(this.#lanes.map((lane) => lane.settle()))
+    return settled.every(Boolean)
+  }
+
   /** Forgets what waits and what is under way. For a node that is dead or stops. */
   close(error: Error): void {
     for (const lane of this.#lanes) lane.close(error)
@@ -100,6 +109,12 @@ class LaneQueue {
   #running = false
   #closed = false
   #idle: (() => void)[] = []
+  /** How often settle() was called. */
+  #round = 0
+  /** The round in which what is being flushed was first sent. */
+  #sentIn = Number.POSITIVE_INFINITY
+  /** The round in which the flush was first sent whose last event the fence rests on; Infinity: on a mark, or nothing. */
+  #restsOn = Number.POSITIVE_INFINITY
 
   constructor(lane: LaneWriter, options: JournalOptions) {
     this.#lane = lane
@@ -142,7 +157,9 @@ class LaneQueue {
     while (this.#waiting.length > 0 && !this.#closed) {
       const batch = this.#take()
       this.#flushing = batch
+      this.#sentIn = this.#round
       await this.#flush(batch, false)
+      this.#sentIn = Number.POSITIVE_INFINITY
       this.#flushing = []
     }
     this.#running = false
@@ -193,7 +210,27 @@ class LaneQueue {
     }
   }
 
+  async settle(): Promise<boolean> {
+    this.#round += 1
+    const isOld = this.#restsOn < this.#round - 1
+    if (isOld && !this.#running && !this.#closed) await this.#mark()
+    return this.#sentIn >= this.#round - 2 && this.#restsOn >= this.#round - 2
+  }
+
+  /** Takes the place of a flush: what is appended meanwhile waits. Without an answer the next round tries again. */
+  async #mark(): Promise<void> {
+    this.#running = true
+    try {
+      if ((await this.#lane.mark()) === 'committed') this.#restsOn = Number.POSITIVE_INFINITY
+      else if (!this.#closed) this.#options.onFenced('the fence of its lane is gone')
+    } catch (error) {
+      if (!this.#closed) this.#options.onRetry({ error: error as Error, appends: 0, attempt: 1 })
+    }
+    void inOwnContext(() => this.#run())
+  }
+
   #acknowledge(batch: readonly Entry[], durationMs: number): void {
+    this.#restsOn = this.#sentIn
     let rows = 0
     let bytes = 0
     for (const { append } of batch) {

@@ -5,6 +5,7 @@ import type { Store } from '../repository/store.ts'
 import type { ActionRegistry } from './actions/registry.ts'
 import type { AttemptSlots } from './attempt-slots.ts'
 import type { Clock } from './clock.ts'
+import type { Compaction } from './compaction.ts'
 import type { EngineSettings } from './engine-options.ts'
 import { logCommitted } from './execution-log.ts'
 import type { Executor } from './executor.ts'
@@ -28,6 +29,7 @@ export interface NodeParts {
   readonly history: History
   readonly plans: Plans
   readonly feed: Feed
+  readonly compaction: Compaction
   readonly observer: Observer
   readonly log: Log
   readonly settings: EngineSettings
@@ -114,12 +116,12 @@ export class NodeLife {
   }
 
   #services() {
-    const { store, clock, actions, slots, secrets, history, feed, observer, log, settings } = this.#parts
+    const { store, clock, actions, slots, secrets, history, feed, compaction, observer, log, settings } = this.#parts
     const { parkAfterMs, maxPayloadBytes, maxStateBytes } = settings
     return {
       node: this.ownership.node,
       limits: { parkAfterMs, maxPayloadBytes, maxStateBytes },
-      ...{ store, clock, actions, slots, secrets, history, feed, observer, log },
+      ...{ store, clock, actions, slots, secrets, history, feed, compaction, observer, log },
       journal: this.journal,
       mayPerform: this.ownership.mayPerform,
       onCommitted: (executor: Executor, append: Append) => this.#tell(executor, append),

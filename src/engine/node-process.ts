@@ -3,10 +3,12 @@ import { isUnavailable } from '../repository/classify.ts'
 import { ActionRegistry, builtInActions } from './actions/registry.ts'
 import { AttemptSlots } from './attempt-slots.ts'
 import { type Clock, SystemClock } from './clock.ts'
+import { Compaction } from './compaction.ts'
 import { Definitions } from './definitions.ts'
 import type { EngineSettings } from './engine-options.ts'
 import { Feed } from './feed.ts'
 import { History } from './history.ts'
+import { Housekeeping } from './housekeeping.ts'
 import { NodeLife, type NodeParts } from './node-life.ts'
 import { guarded } from './observer.ts'
 import { Plans } from './plans.ts'
@@ -39,6 +41,7 @@ interface Running {
   readonly starts: Starts
   readonly requests: Requests
   readonly statistics: StatisticsReader
+  readonly housekeeping: Housekeeping | null
   readonly closeActions: () => Promise<void>
 }
 
@@ -52,6 +55,8 @@ export interface NodeGauges {
   subscribers(): number
   /** ms since the lease was last renewed; null without one. */
   leaseAgeMs(): number | null
+  /** What housekeeping has removed so far. */
+  removed(): { readonly executions: number; readonly retiredEvents: number; readonly compactedEvents: number }
 }
 
 const RETRY_MS = 1_000
@@ -128,6 +133,10 @@ export class NodeProcess {
     queueDepth: () => this.#life?.journal.depth() ?? 0,
     subscribers: () => (this.#running === null ? 0 : [...this.#running.parts.feed.watched()].length),
     leaseAgeMs: () => this.#life?.ownership.leaseAgeMs ?? null,
+    removed: () => {
+      const { executions = 0, events = 0 } = this.#running?.housekeeping?.retention ?? {}
+      return { executions, retiredEvents: events, compactedEvents: this.#running?.parts.compaction.events ?? 0 }
+    },
   }
 
   get #up(): Running {
@@ -152,6 +161,7 @@ export class NodeProcess {
     if (this.#isStopping()) return
     running.parts.feed.start()
     running.statistics.start()
+    running.housekeeping?.start()
     this.#phase = 'running'
   }
 
@@ -160,7 +170,7 @@ export class NodeProcess {
     const { log } = settings
     const observer = guarded(settings.observer, log)
     const clock = this.#clock
-    const { store } = storage
+    const { store, upkeep } = storage
     const secrets = new Secrets(
       settings.secrets,
       credentialsIn({ ...settings.targets, databaseUrls: [settings.databaseUrl] }),
@@ -173,15 +183,19 @@ export class NodeProcess {
     const isOwnedHere = (executionId: string): boolean => this.#life?.owned.has(executionId) ?? false
     const feed = new Feed({ store, history, isOwnedHere, clock, log })
     const slots = new AttemptSlots(settings.maxAttempts)
-    const parts: NodeParts = { store, clock, actions, slots, secrets, history, plans, feed, observer, log, settings }
-    const lifeOrNull = (): NodeLife | null => this.#life
+    const compaction = new Compaction()
+    const reading = { history, plans, feed }
+    const parts: NodeParts = { store, clock, actions, slots, secrets, ...reading, compaction, observer, log, settings }
+    const life = (): NodeLife | null => this.#life
+    const { retentionDays, housekeepingMs: everyMs } = settings
     return {
       storage,
       parts,
       statistics,
       definitions: new Definitions({ store, actions: actions.shapes(), plans, clock }),
-      starts: new Starts(parts, () => this.#aliveLife(), lifeOrNull),
-      requests: new Requests(parts, lifeOrNull),
+      starts: new Starts(parts, () => this.#aliveLife(), life),
+      requests: new Requests(parts, life),
+      housekeeping: upkeep ? new Housekeeping({ upkeep, clock, log, compaction, retentionDays, everyMs, life }) : null,
       closeActions: builtIn.close,
     }
   }
@@ -216,6 +230,7 @@ export class NodeProcess {
     this.#life = null
     await life.end(new CairnError('DATABASE_UNAVAILABLE'))
     parts.history.clear()
+    parts.compaction.clear()
     if (this.#isStopping()) return
     await this.#beginLife(false)
     parts.feed.resync()
@@ -259,8 +274,10 @@ export class NodeProcess {
     // A life that was declared dead meanwhile.
     await this.#dying
     if (running !== null) {
+      const housekept = running.housekeeping?.stop()
       await running.statistics.stop()
       await this.#life?.stop()
+      await housekept
       await running.parts.feed.stop()
       await running.closeActions()
       await running.storage.close()

@@ -24,7 +24,12 @@ export interface Replay {
 
 /** The journal holds something that the fold rules cannot take: a bug in the core, or foreign hands. */
 export class FoldError extends Error {
-  override readonly name = 'FoldError'
+  override readonly name: string = 'FoldError'
+}
+
+/** Events are missing where the reading began or went on: never there, or compacted away meanwhile. */
+export class GapError extends FoldError {
+  override readonly name = 'GapError'
 }
 
 /** Beyond any seq, yet exact as a number. */
@@ -47,13 +52,28 @@ export async function replay(
     const ranges = effectiveRanges(rollbacks, through)
     const rollbackSeq = Math.max(0, ...rollbacks.map((rollback) => rollback.seq))
     const result = await begin(store, plan, row, ranges, rollbackSeq)
-    if (await foldRanges(store, plan, result, ranges)) return result
+    const { seq } = result.state
+    try {
+      if (await foldRanges(store, plan, result, ranges)) return result
+    } catch (error) {
+      // What was compacted away while it was being read has left a newer snapshot behind.
+      const isCompacted = error instanceof GapError && (await begin(store, plan, row, ranges, 0)).state.seq > seq
+      if (!isCompacted) throw error
+    }
   }
 }
 
-/** Folds what was committed since; false when a rollback is among it: the state is spoilt then and must be replayed. */
-export function advance(store: ReplayStore, plan: Plan, result: Replay): Promise<boolean> {
-  return foldRanges(store, plan, result, [[result.state.seq + 1, END]])
+/**
+ * Folds what was committed since; false when that cannot be done and the state must be replayed: a rollback is among it, or it
+ * was compacted away.
+ */
+export async function advance(store: ReplayStore, plan: Plan, result: Replay): Promise<boolean> {
+  try {
+    return await foldRanges(store, plan, result, [[result.state.seq + 1, END]])
+  } catch (error) {
+    if (error instanceof GapError) return false
+    throw error
+  }
 }
 
 /** A snapshot within an effective range holds effective history only: what came before it is the same for both. */
@@ -106,7 +126,7 @@ async function foldRanges(
 
 function foldPage(plan: Plan, result: Replay, events: readonly JournalEvent[], next: number): void {
   const { executionId } = result.state
-  if (events[0]!.seq !== next) throw new FoldError(`${executionId}: the events from seq ${next} on are missing`)
+  if (events[0]!.seq !== next) throw new GapError(`${executionId}: the events from seq ${next} on are missing`)
   try {
     fold(plan, result.state, events)
   } catch (cause) {

@@ -1,6 +1,7 @@
 import type { Append } from '../repository/flush.ts'
 import type { Store } from '../repository/store.ts'
 import type { AttemptServices } from './attempt.ts'
+import type { Compaction } from './compaction.ts'
 import type { Executor } from './executor.ts'
 import type { Feed } from './feed.ts'
 import type { History } from './history.ts'
@@ -23,6 +24,7 @@ export interface Services extends AttemptServices {
   readonly history: History
   readonly feed: Pick<Feed, 'isWatched' | 'hint'>
   readonly secrets: Secrets
+  readonly compaction: Compaction
   readonly limits: Limits
   readonly onCommitted: (executor: Executor, append: Append) => void
   /** The execution has been given away, and that is committed. */

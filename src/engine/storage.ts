@@ -2,11 +2,14 @@ import { openDatabase } from '../repository/connection.ts'
 import { startEmbedded } from '../repository/embedded-postgres.ts'
 import { checkDurability, migrate } from '../repository/migrate.ts'
 import { createStore, type Store } from '../repository/store.ts'
+import { createUpkeep, type Upkeep } from '../repository/upkeep.ts'
 import type { EngineSettings } from './engine-options.ts'
 
 /** What a node stands on: PostgreSQL, or the simulation's model of it. */
 export interface Storage {
   readonly store: Store
+  /** What housekeeping works with; without it nothing is ever removed. */
+  readonly upkeep?: Upkeep
   /** No other process used the embedded data folder when we came: every other node that it knows is dead. */
   readonly isExclusive: boolean
   /** Makes the database fit for use; rejects when it is unfit (not durable, not migratable). */
@@ -26,6 +29,7 @@ export async function openStorage({ databaseUrl, dataDir, poolSize, prepare, log
   })
   return {
     store: createStore(database),
+    upkeep: createUpkeep(database),
     isExclusive: embedded?.exclusive === true,
     async prepare() {
       await migrate(database)

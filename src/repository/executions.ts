@@ -61,6 +61,16 @@ export async function findExecutionView({ db }: Database, id: string): Promise<E
   return row === undefined ? null : toView(row)
 }
 
+/** Those of the ids of which there is no execution: it never was, or its retention is over. */
+export async function missingExecutions({ pool }: Database, ids: readonly string[]): Promise<string[]> {
+  const { rows } = await pool.query<{ id: string }>(
+    `SELECT id FROM unnest($1::uuid[]) AS given(id)
+     WHERE NOT EXISTS (SELECT FROM workflow_executions e WHERE e.id = given.id)`,
+    [ids],
+  )
+  return rows.map(({ id }) => id)
+}
+
 const summaryColumns = [
   'workflow_executions.id',
   'workflow_executions.namespace',

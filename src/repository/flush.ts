@@ -25,7 +25,31 @@ export interface Append {
 export interface Acknowledged {
   readonly executionId: string
   readonly seq: number
+  /** After lost commits another node may have given the seq to another event. */
+  readonly at: number
 }
+
+/** What a lane's fence demands: the lane's row with its mark, and the event that was acknowledged since the mark was set. */
+export interface Fence {
+  readonly node: string
+  readonly lane: number
+  readonly acknowledged: Acknowledged | null
+  readonly mark: number
+  /** The mark was to be raised by one, and no answer has told whether it was. */
+  readonly isMarkUnsure: boolean
+}
+
+/** `FROM node_lanes WHERE …` for the fence whose parameters are the first seven of a statement. */
+export const fenceCondition = `node_id = $1::uuid AND lane = $2::integer AND mark BETWEEN $6::bigint AND $7::bigint
+    AND ($3::uuid IS NULL OR EXISTS (
+      SELECT FROM execution_events WHERE execution_id = $3::uuid AND seq = $4::bigint AND at = $5::bigint
+    ))`
+
+/** The parameters of `fenceCondition`. */
+export const fenceParameters = ({ node, lane, acknowledged, mark, isMarkUnsure }: Fence): unknown[] => [
+  ...[node, lane, acknowledged?.executionId ?? null, acknowledged?.seq ?? null, acknowledged?.at ?? null],
+  ...[mark, isMarkUnsure ? mark + 1 : mark],
+]
 
 interface Change {
   readonly id: string
@@ -57,7 +81,7 @@ export interface FlushStatement {
  * trip. It answers one row: `fenced` (the fence stood) and `events` (how many it inserted).
  *
  * - `fence` locks the lane's row against deletion until the commit: a node that was declared dead finds no row, and whoever
- *   deletes the row waits for this flush. The row itself is never changed.
+ *   deletes the row waits for this flush. The row itself is not changed.
  * - `complete` holds a row only when this very statement inserted every event; all else selects from it. So a resend after a
  *   commit that went unnoticed (its events are there already, ON CONFLICT) changes nothing.
  * - A resend of which some appends stand and others do not would count and answer wrongly: it fails (22P02), and the journal
@@ -65,13 +89,7 @@ export interface FlushStatement {
  *
  * Appends come sorted by execution: neighbours land on the same index pages.
  */
-export function flushStatement(
-  node: string,
-  lane: number,
-  acknowledged: Acknowledged | null,
-  appends: readonly Append[],
-  resend: boolean,
-): FlushStatement {
+export function flushStatement(fence: Fence, appends: readonly Append[], resend: boolean): FlushStatement {
   const events = appends.flatMap((append) => append.events)
   const parts: Parts = {
     inserts: appends.flatMap(({ insert }) => insert ?? []),
@@ -85,7 +103,8 @@ export function flushStatement(
     .map(Math.sign)
     .join('')
   const values = [
-    ...[node, lane, acknowledged?.executionId ?? null, acknowledged?.seq ?? null, events.length],
+    ...fenceParameters(fence),
+    events.length,
     ...arrayParameters(eventColumns, events),
     ...(inserts.length > 0 ? arrayParameters(executionColumns, inserts) : []),
     ...(changes.length > 0 ? arrayParameters(changeColumns, changes) : []),
@@ -99,8 +118,11 @@ export function flushStatement(
 
 const texts = new Map<string, string>()
 
+/** The fence's seven parameters and the number of events come first. */
+const firstColumn = 9
+
 function textOf({ inserts, changes, inboxIds, statistics }: Parts, resend: boolean): string {
-  let next = 6 + eventColumns.length
+  let next = firstColumn + eventColumns.length
   const ctes: string[] = []
   const take = (count: number): number => {
     next += count
@@ -130,18 +152,15 @@ function textOf({ inserts, changes, inboxIds, statistics }: Parts, resend: boole
   }
   return `
 WITH fence AS MATERIALIZED (
-  SELECT FROM node_lanes
-  WHERE node_id = $1::uuid AND lane = $2::integer
-    AND ($3::uuid IS NULL OR EXISTS (SELECT FROM execution_events WHERE execution_id = $3::uuid AND seq = $4::bigint))
-  FOR KEY SHARE
+  SELECT FROM node_lanes WHERE ${fenceCondition} FOR KEY SHARE
 ), events AS (
-  ${insertFrom('fence', 'execution_events', eventColumns, 6)} ${resend ? 'ON CONFLICT DO NOTHING' : ''} RETURNING 1
+  ${insertFrom('fence', 'execution_events', eventColumns, firstColumn)} ${resend ? 'ON CONFLICT DO NOTHING' : ''} RETURNING 1
 ), written AS MATERIALIZED (
   SELECT count(*)::integer AS events FROM events
 ), complete AS MATERIALIZED (
-  SELECT FROM written WHERE events = $5::integer
+  SELECT FROM written WHERE events = $8::integer
 )${ctes.map((cte) => `, ${cte}`).join('')}
 SELECT EXISTS (SELECT FROM fence) AS fenced,
-  CASE WHEN events IN (0, $5::integer) THEN events ELSE ('a resend stands in part: ' || events)::integer END AS events
+  CASE WHEN events IN (0, $8::integer) THEN events ELSE ('a resend stands in part: ' || events)::integer END AS events
 FROM written`
 }

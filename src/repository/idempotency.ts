@@ -4,7 +4,7 @@ import type { Database } from './connection.ts'
 import { eventColumns } from './events.ts'
 import { executionColumns } from './execution-row.ts'
 import type { Append } from './flush.ts'
-import { inboxParameters, insertInboxFrom, type NewInboxItem } from './inbox.ts'
+import { inboxParameters, insertInboxFrom, lockedExecution, type NewInboxItem } from './inbox.ts'
 import { statisticsColumns, tally } from './tally.ts'
 import { insertWorkflowFrom, type NewWorkflow, nameTaken, workflowParameters } from './workflows.ts'
 
@@ -46,7 +46,12 @@ export async function startKeyed(
     ...arrayParameters(executionColumns, [append.insert]),
     ...arrayParameters(statisticsColumns, statistics),
   ]
-  return (await once(database, key, { resourceId: append.executionId, requestId: null }, parts, values))!
+  const made = { resourceId: append.executionId, requestId: null }
+  for (;;) {
+    const keyed = await once(database, key, made, parts, values)
+    // Null: the key went with its execution between the insertion that it forestalled and the look at it.
+    if (keyed !== null) return keyed
+  }
 }
 
 /** Puts an item in an inbox once for a key. The resource is the execution; null when it does not exist. */
@@ -56,7 +61,7 @@ export async function insertInboxKeyed(
   item: NewInboxItem,
 ): Promise<Keyed | null> {
   const made = { resourceId: item.executionId, requestId: item.requestId }
-  const exists = 'WHERE EXISTS (SELECT FROM workflow_executions WHERE id = $5::uuid)'
+  const exists = `FROM ${lockedExecution('$5')}`
   return once(database, key, made, [insertInboxFrom('key', firstValue)], inboxParameters(item), exists)
 }
 
@@ -94,7 +99,7 @@ const firstValue = 8
 /**
  * One statement: the key, and everything else FROM it. Of two requests at once the second waits in ON CONFLICT for the
  * first one's commit, inserts nothing, and reads what the first has made. A request that is sent again after its answer was
- * lost finds its own resource and is no replay. Null when `condition` did not hold.
+ * lost finds its own resource and is no replay. Null when `condition` did not hold, or the key was removed meanwhile.
  */
 async function once(
   database: Database,

@@ -60,10 +60,14 @@ export function insertInboxFrom(source: string, first: number): string {
     SELECT ${values} FROM ${source}`
 }
 
+/** The execution's row, held against its removal until the item is committed: retention spares what has an inbox. */
+export const lockedExecution = (id: string): string =>
+  `(SELECT FROM workflow_executions WHERE id = ${id}::uuid FOR KEY SHARE) AS execution`
+
 /** Puts an item in an execution's inbox, durably. Its id, or null when there is no such execution. */
 export async function insertInbox({ pool }: Database, item: NewInboxItem): Promise<string | null> {
   const { rows } = await pool.query<{ id: number }>(
-    `${insertInboxFrom('workflow_executions WHERE id = $1::uuid', 1)} RETURNING id`,
+    `${insertInboxFrom(lockedExecution('$1'), 1)} RETURNING id`,
     inboxParameters(item),
   )
   return rows[0] === undefined ? null : String(rows[0].id)

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { type Acknowledged, type Append, flushStatement } from './flush.ts'
+import { type Acknowledged, type Append, type Fence, fenceCondition, fenceParameters, flushStatement } from './flush.ts'
 
 export interface LaneOptions {
   readonly connect: () => Promise<pg.Client>
@@ -10,7 +10,7 @@ export interface LaneOptions {
 }
 
 /** A lane as the journal uses it. */
-export type LaneWriter = Pick<Lane, 'flush' | 'close'>
+export type LaneWriter = Pick<Lane, 'flush' | 'mark' | 'close'>
 
 /**
  * One writer connection of a node. It connects with its first flush, and anew after a connection broke; one flush at a time.
@@ -22,6 +22,9 @@ export class Lane {
   #client: pg.Client | null = null
   #isClosed = false
   #acknowledged: Acknowledged | null = null
+  /** What the lane's row says; while a mark is unsure it may say one more. */
+  #mark = 0
+  #isMarkUnsure = false
   /** Events sent; decides when the statement is planned anew. */
   #events = 0
 
@@ -38,9 +41,8 @@ export class Lane {
    * they are not there. Rows that are there already are ours, and then nothing else is done a second time.
    */
   async flush(appends: readonly Append[], resend: boolean): Promise<'committed' | 'fenced'> {
-    const { node, lane } = this.#options
     const sorted = appends.toSorted(byExecution)
-    const { shape, text, values } = flushStatement(node, lane, this.#acknowledged, sorted, resend)
+    const { shape, text, values } = flushStatement(this.#fence, sorted, resend)
     const client = await this.#connected()
     try {
       const { rows } = await client.query({ name: this.#statementName(shape), text, values: values as unknown[] })
@@ -50,10 +52,37 @@ export class Lane {
       if (isAboutNames(error)) this.#prepares = false
       throw error
     }
-    const last = sorted.at(-1)!
-    this.#acknowledged = { executionId: last.executionId, seq: last.events.at(-1)!.seq }
+    const { executionId, seq, at } = sorted.at(-1)!.events.at(-1)!
+    this.#acknowledged = { executionId, seq, at }
     for (const append of sorted) this.#events += append.events.length
     return 'committed'
+  }
+
+  /**
+   * Moves what the fence rests on from the last acknowledged event to the lane's own row, so that retention may take the event:
+   * the row gets a mark that only this lane writes, and a database that has it has everything before it. `fenced` as by flush();
+   * throws pg's error when there is no answer: then either may have been committed, the event stays needed, and the next mark
+   * sets the same number.
+   */
+  async mark(): Promise<'committed' | 'fenced'> {
+    this.#isMarkUnsure = true
+    const client = await this.#connected()
+    try {
+      const { rowCount } = await client.query(markStatement, fenceParameters(this.#fence))
+      if (rowCount === 0) return 'fenced'
+    } catch (error) {
+      if (breaksConnection(error)) this.#drop()
+      throw error
+    }
+    this.#mark += 1
+    this.#isMarkUnsure = false
+    this.#acknowledged = null
+    return 'committed'
+  }
+
+  get #fence(): Fence {
+    const { node, lane } = this.#options
+    return { node, lane, acknowledged: this.#acknowledged, mark: this.#mark, isMarkUnsure: this.#isMarkUnsure }
   }
 
   /** Closes the connection; a flush under way fails with a connection error. Safe to call at any time. */
@@ -93,6 +122,9 @@ export class Lane {
     return `cairn_flush_${shape}_${Math.floor(Math.log2(1 + this.#events / 1000) / 3)}`
   }
 }
+
+/** A backend that was given up and commits late sets the number that the row has by then, or finds a higher one and nothing to do. */
+const markStatement = `UPDATE node_lanes SET mark = $7::bigint WHERE ${fenceCondition}`
 
 const byExecution = (a: Append, b: Append): number =>
   a.executionId < b.executionId ? -1 : a.executionId > b.executionId ? 1 : 0

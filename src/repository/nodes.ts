@@ -51,6 +51,25 @@ export async function databaseNow({ pulse }: Database): Promise<number> {
   return rows[0]!.now
 }
 
+/** Says that nothing of the journal from before `settledAt` (ms since 1970, the database's clock) is leant on by the node any more. */
+export async function settleNode({ pool }: Database, id: string, settledAt: number): Promise<void> {
+  await pool.query(
+    'UPDATE nodes SET settled_at = greatest(settled_at, to_timestamp($2::float8 / 1000)) WHERE id = $1',
+    [id, settledAt],
+  )
+}
+
+/**
+ * The time (ms since 1970, the database's clock) before which no living node leans on anything in the journal: no fence rests
+ * on an event that was committed before it, and no flush that was sent before it may still come. Minus infinity without nodes.
+ */
+export async function settledHorizon({ pool }: Database): Promise<number> {
+  const { rows } = await pool.query<{ horizon: number | null }>(
+    'SELECT (extract(epoch FROM min(settled_at)) * 1000)::float8 AS horizon FROM nodes',
+  )
+  return rows[0]!.horizon ?? Number.NEGATIVE_INFINITY
+}
+
 /** How long a sweep waits for a flush of the dead node before it ends that flush's backend. */
 const patienceMs = 2_000
 

@@ -10,16 +10,26 @@ export interface Snapshot {
   readonly createdAt: number
 }
 
-/** Keeps a snapshot. There is one state at a seq, so a second one of the same seq is dropped. */
+/** A snapshot to be kept. `at` is the time of its last event: a seq alone may stand for another event after lost commits. */
+export interface NewSnapshot extends Snapshot {
+  readonly at: number
+}
+
+/**
+ * Keeps a snapshot, provided that the journal holds its last event: a node that has not noticed yet that the database lost
+ * commits, or that the execution is gone, leaves nothing behind. A second one of the same seq is dropped: there is one state.
+ */
 export async function insertSnapshot(
-  { db }: Database,
-  { executionId, seq, state, createdAt }: Snapshot,
+  { pool }: Database,
+  { executionId, seq, at, state, createdAt }: NewSnapshot,
 ): Promise<void> {
-  await db
-    .insertInto('execution_snapshots')
-    .values({ execution_id: executionId, seq, created_at: createdAt, state: JSON.stringify(state) })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute()
+  await pool.query(
+    `INSERT INTO execution_snapshots (execution_id, seq, created_at, state)
+     SELECT execution_id, seq, $4::bigint, $5::json FROM execution_events
+     WHERE execution_id = $1::uuid AND seq = $2::bigint AND at = $3::bigint FOR KEY SHARE
+     ON CONFLICT DO NOTHING`,
+    [executionId, seq, at, createdAt, JSON.stringify(state)],
+  )
 }
 
 /** The newest snapshot with a seq of at most `throughSeq`, or null. Whether its seq is effective is the caller's to say. */

@@ -1,7 +1,13 @@
 import { claim, loadOwned } from './claim.ts'
 import type { Database } from './connection.ts'
 import { eventsAfter, rollbacksOf, tailMany } from './events.ts'
-import { executionsChangedSince, findExecution, findExecutionView, listExecutions } from './executions.ts'
+import {
+  executionsChangedSince,
+  findExecution,
+  findExecutionView,
+  listExecutions,
+  missingExecutions,
+} from './executions.ts'
 import { findKey, insertInboxKeyed, insertWorkflowKeyed, startKeyed } from './idempotency.ts'
 import { countSignals, inboxOf, inboxOfOwner, insertInbox } from './inbox.ts'
 import { Lane, type LaneWriter } from './lane.ts'
@@ -19,6 +25,7 @@ export const createStore = (database: Database) => ({
   findExecutionView: bind(findExecutionView, database),
   listExecutions: bind(listExecutions, database),
   executionsChangedSince: bind(executionsChangedSince, database),
+  missingExecutions: bind(missingExecutions, database),
   eventsAfter: bind(eventsAfter, database),
   rollbacksOf: bind(rollbacksOf, database),
   tailMany: bind(tailMany, database),

@@ -103,11 +103,18 @@ export interface NodesTable {
   host: string
   started_at: Generated<Date>
   expires_at: Date
+  settled_at: Generated<Date>
 }
 
 export interface NodeLanesTable {
   node_id: string
   lane: number
+  mark: Generated<number>
+}
+
+export interface RetiredExecutionsTable {
+  execution_id: string
+  retired_at: Generated<Date>
 }
 
 /** The schema that migrations/ lead to, as Kysely sees it. */
@@ -122,4 +129,5 @@ export interface Tables {
   execution_statistics: ExecutionStatisticsTable
   nodes: NodesTable
   node_lanes: NodeLanesTable
+  retired_executions: RetiredExecutionsTable
 }

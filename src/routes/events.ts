@@ -47,7 +47,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine }> 
       const from = cursor === undefined ? after : numberIn(cursor)
       const limit = limitOf(request.query)
       const events = await engine.store.eventsAfter(executionId, from, limit + 1)
-      if (events.length === 0) await requireExecution(engine, executionId)
+      await requireExecution(engine, executionId)
       if (events.length > 0 && events[0]!.seq > from + 1) throw gone(executionId, events[0]!.seq)
       const items = events.slice(0, limit)
       return {
@@ -59,7 +59,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine }> 
 }
 
 async function requireExecution(engine: WorkflowEngine, executionId: string): Promise<void> {
-  if ((await engine.store.findExecution(executionId)) === null)
+  if ((await engine.store.missingExecutions([executionId])).length > 0)
     throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
 }
 

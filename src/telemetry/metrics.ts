@@ -21,6 +21,8 @@ export interface EngineGauges {
   subscribers(): number
   /** Since the lease was last renewed, ms; null without one. */
   leaseAgeMs(): number | null
+  /** What retention and compaction have removed so far. */
+  removed(): { readonly executions: number; readonly retiredEvents: number; readonly compactedEvents: number }
 }
 
 /** How an event counts, when it does. */
@@ -100,6 +102,15 @@ export class Metrics {
       const age = engine.leaseAgeMs()
       return age === null ? null : age / 1000
     })
+    this.#watchRemoved(engine)
+  }
+
+  /** Split from watch() for its length alone: what this node's housekeeping has removed. */
+  #watchRemoved({ removed }: EngineGauges): void {
+    const count = (name: string, help: string, read: () => number): void => this.#registry.counter(name, help, read)
+    count('cairn_retired_executions_total', 'Finished executions that were removed', () => removed().executions)
+    count('cairn_retired_events_total', 'Journal rows of removed executions', () => removed().retiredEvents)
+    count('cairn_compacted_events_total', 'Journal rows that compaction removed', () => removed().compactedEvents)
   }
 
   committed({ events }: Append): void {

@@ -170,7 +170,7 @@ t.test('an effective snapshot saves the reading of what came before it, a supers
   for (const seq of [3, 5]) {
     const { state } = await history.load(id, seq)
     const image = JSON.parse(JSON.stringify(snapshotOf(state)))
-    await recorder.store.insertSnapshot({ executionId: id, seq, state: image, createdAt: Date.now() })
+    await recorder.store.insertSnapshot({ executionId: id, seq, at: image.at, state: image, createdAt: Date.now() })
   }
   await recorder.complete(id, ['e']) // 6
   t.match(await openHistory(recorder, { store: counting }).progress(id), { completedSteps: 5, lastSeq: 6 })

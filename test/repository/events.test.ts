@@ -71,10 +71,19 @@ t.test(
   'the newest snapshot at or before a seq is found, and deletion spares the one that is still needed',
   async (t) => {
     const { store } = await createTestStore(t)
-    const executionId = v7()
+    const node = await registerTestNode(store)
+    const lane = store.openLane(node, 0)
+    t.teardown(() => lane.close())
+    const row = executionRow({ owner: node })
+    const executionId = row.id
+    await lane.flush([startOf(row)], false)
+    await lane.flush([appendOf(executionId, 2, 30)], false)
+    const at = (seq: number): number => row.createdAt + seq
     for (const seq of [10, 20, 30])
-      await store.insertSnapshot({ executionId, seq, state: { b: seq, a: '\u0000' }, createdAt: 1 })
-    await store.insertSnapshot({ executionId, seq: 30, state: 'another', createdAt: 2 })
+      await store.insertSnapshot({ executionId, seq, at: at(seq), state: { b: seq, a: '\u0000' }, createdAt: 1 })
+    await store.insertSnapshot({ executionId, seq: 30, at: at(30), state: 'another', createdAt: 2 })
+    await store.insertSnapshot({ executionId, seq: 31, at: at(31), state: 'of an event that was lost', createdAt: 2 })
+    await store.insertSnapshot({ executionId, seq: 29, at: at(30), state: 'of another event 29', createdAt: 2 })
     const seqAt = async (through: number) => (await store.newestSnapshot(executionId, through))?.seq ?? null
     t.same(await store.newestSnapshot(executionId, 1000), {
       executionId,
