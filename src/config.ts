@@ -22,6 +22,7 @@ const Environment = Type.Object({
   CAIRN_CONFIG: Type.Optional(Type.String()),
   CAIRN_SECRETS_DIR: Type.Optional(Type.String()),
   CAIRN_MAX_RUNNING: Count(10_000, { minimum: 1 }),
+  CAIRN_MAX_HELD_BYTES: Count(536_870_912, { minimum: 1 }),
   CAIRN_MAX_ATTEMPTS: Count(1_000, { minimum: 1 }),
   CAIRN_LEASE_MS: Count(15_000, { minimum: 500 }),
   CAIRN_DRAIN_MS: Count(10_000, { minimum: 0 }),
@@ -59,6 +60,7 @@ export interface Config {
   }
   readonly engine: {
     readonly maxRunning: number
+    readonly maxHeldBytes: number
     readonly maxAttempts: number
     readonly leaseMs: number
     readonly drainMs: number
@@ -112,6 +114,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     },
     engine: {
       maxRunning: settings.CAIRN_MAX_RUNNING,
+      maxHeldBytes: settings.CAIRN_MAX_HELD_BYTES,
       maxAttempts: settings.CAIRN_MAX_ATTEMPTS,
       leaseMs: settings.CAIRN_LEASE_MS,
       drainMs: settings.CAIRN_DRAIN_MS,

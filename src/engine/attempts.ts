@@ -23,8 +23,6 @@ export class Attempts {
   readonly #running = new Map<string, Attempt>()
   /** Attempts that are on record as under way but were not made, since the lease was too old; by path. */
   readonly #undone = new Map<string, StepState>()
-  /** About what the state takes: the bytes of all events that it was folded from. */
-  #heldBytes = 0
 
   constructor(row: ExecutionRow, plan: Plan, services: Services, record: (fact: Fact) => void) {
     this.#row = row
@@ -41,12 +39,12 @@ export class Attempts {
 
   /** Notes that the state has grown. */
   hold(bytes: number): void {
-    this.#heldBytes += bytes
+    this.holdAnew(this.#services.held.of(this.#row.id) + bytes)
   }
 
-  /** The state is another one now: this is what it takes. */
+  /** The state is another one now: this is about what it takes, the bytes of all events that it was folded from. */
   holdAnew(bytes: number): void {
-    this.#heldBytes = bytes
+    this.#services.held.set(this.#row.id, bytes)
   }
 
   /**
@@ -145,9 +143,9 @@ export class Attempts {
   #factOf(outcome: AttemptOutcome, subject: AttemptSubject, firstStartedAt: number): Fact {
     const { path, attempt } = subject
     if (outcome.type === 'failed') return this.#failed(outcome.error, outcome.durationMs, subject, firstStartedAt)
-    const { limits, secrets } = this.#services
+    const { limits, secrets, held } = this.#services
     try {
-      const checked = checkResult(outcome.result, limits.maxPayloadBytes, limits.maxStateBytes - this.#heldBytes)
+      const checked = checkResult(outcome.result, limits.maxPayloadBytes, limits.maxStateBytes - held.of(this.#row.id))
       const data: StepResult = {
         output: secrets.redact(checked.output),
         ...(checked.meta !== undefined && { meta: secrets.redact(checked.meta) }),

@@ -16,6 +16,7 @@ export interface EngineOptions {
   /** Named prepared statements; off behind a PgBouncer older than 1.21. */
   readonly prepare?: boolean
   readonly maxRunning?: number
+  readonly maxHeldBytes?: number
   readonly maxAttempts?: number
   readonly leaseMs?: number
   readonly drainMs?: number
@@ -46,6 +47,7 @@ export const settingsOf = (options: EngineOptions): EngineSettings => ({
   lanes: 1,
   prepare: true,
   maxRunning: 10_000,
+  maxHeldBytes: 536_870_912,
   maxAttempts: 1_000,
   leaseMs: 15_000,
   drainMs: 10_000,

@@ -75,9 +75,7 @@ export class History {
   async load(executionId: string, through?: number): Promise<LoadedExecution> {
     const { row, plan } = await this.#find(executionId)
     try {
-      const { state, quarantine, bytes } = await replay(this.#options.store, plan, row, through)
-      if (quarantine !== null) Object.assign(state, { status: 'failed', error: row.error, requested: null })
-      return { row, plan, state, bytes }
+      return loadedFrom(row, plan, await replay(this.#options.store, plan, row, through))
     } catch (error) {
       throw invalid(executionId, error)
     }
@@ -189,7 +187,13 @@ export class History {
   }
 }
 
-function invalid(executionId: string, error: unknown): unknown {
+export function loadedFrom(row: ExecutionRow, plan: Plan, { state, quarantine, bytes }: Replay): LoadedExecution {
+  if (quarantine !== null) Object.assign(state, { status: 'failed', error: row.error, requested: null })
+  return { row, plan, state, bytes }
+}
+
+/** HISTORY_INVALID for what the fold rules cannot take; anything else as it is. */
+export function invalid(executionId: string, error: unknown): unknown {
   if (!(error instanceof FoldError)) return error
   return new CairnError('HISTORY_INVALID', [executionId, error.message], { cause: error })
 }

@@ -4,12 +4,14 @@ import type { LaneWriter } from '../repository/lane.ts'
 import type { Store } from '../repository/store.ts'
 import type { ActionRegistry } from './actions/registry.ts'
 import type { AttemptSlots } from './attempt-slots.ts'
+import { Claiming } from './claiming.ts'
 import type { Clock } from './clock.ts'
 import type { Compaction } from './compaction.ts'
 import type { EngineSettings } from './engine-options.ts'
 import { logCommitted } from './execution-log.ts'
 import type { Executor } from './executor.ts'
 import type { Feed } from './feed.ts'
+import { HeldBytes } from './held-bytes.ts'
 import type { History } from './history.ts'
 import { Journal } from './journal.ts'
 import type { Log } from './log.ts'
@@ -46,15 +48,16 @@ export class NodeLife {
   readonly journal: Journal
   readonly owned: OwnedExecutions
   readonly ownership: Ownership
+  readonly claiming: Claiming
   readonly #lanes: readonly LaneWriter[]
   readonly #parts: NodeParts
   #draining: Promise<void> | null = null
 
   constructor(parts: NodeParts, onDeath: (reason: string) => void) {
     const { store, clock, log, observer, settings } = parts
-    const { leaseMs, lanes, maxRunning } = settings
+    const { leaseMs, lanes, maxRunning, maxHeldBytes } = settings
     this.#parts = parts
-    this.ownership = new Ownership({ store, clock, log, leaseMs, lanes, maxRunning, onDeath })
+    this.ownership = new Ownership({ store, clock, log, leaseMs, lanes, onDeath })
     this.#lanes = Array.from({ length: lanes }, (_, lane) => store.openLane(this.ownership.node, lane))
     this.journal = new Journal({
       lanes: this.#lanes,
@@ -66,6 +69,14 @@ export class NodeLife {
         log.warn({ err: error, appends, attempt }, 'flush not answered; the same rows are sent again'),
     })
     this.owned = new OwnedExecutions(this.#services(), parts.plans)
+    this.claiming = new Claiming({
+      ...{ store, clock, log, maxRunning, maxHeldBytes },
+      plans: parts.plans,
+      history: parts.history,
+      node: this.node,
+      owned: this.owned,
+      mayClaim: () => this.ownership.mayClaim,
+    })
   }
 
   get node(): string {
@@ -73,7 +84,7 @@ export class NodeLife {
   }
 
   async start(): Promise<void> {
-    await this.ownership.start(this.owned)
+    await this.ownership.start(this.owned, this.claiming)
   }
 
   /** Takes nothing up any more and gives all executions away; resolves when it has, as far as `drainMs` allows. */
@@ -121,6 +132,7 @@ export class NodeLife {
     return {
       node: this.ownership.node,
       limits: { parkAfterMs, maxPayloadBytes, maxStateBytes },
+      held: new HeldBytes(),
       ...{ store, clock, actions, slots, secrets, history, feed, compaction, observer, log },
       journal: this.journal,
       mayPerform: this.ownership.mayPerform,

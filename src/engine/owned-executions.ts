@@ -1,4 +1,4 @@
-import { CairnError } from '../errors.ts'
+import type { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { InboxItem } from '../repository/inbox.ts'
 import { createState } from './core/state.ts'
@@ -32,14 +32,19 @@ export class OwnedExecutions {
     return this.#executors.size
   }
 
+  /** About what they take in memory, in bytes. */
+  get heldBytes(): number {
+    return this.#services.held.total
+  }
+
+  /** It is in memory, perhaps on its way out. */
+  holds(executionId: string): boolean {
+    return this.#executors.has(executionId)
+  }
+
   /** It is here and stays for now; one that is being given away is not. */
   has(executionId: string): boolean {
     return this.#executors.get(executionId)?.isLeaving === false
-  }
-
-  /** Those that are here and stay for now. */
-  ids(): string[] {
-    return [...this.#executors.keys()].filter((executionId) => this.has(executionId))
   }
 
   /** Begins a new execution; its row, once that and the first event are committed. */
@@ -56,25 +61,22 @@ export class OwnedExecutions {
   }
 
   /**
-   * Loads an execution that this node has claimed and goes on with it. `from` is the dead node that it was taken over from,
-   * null when nobody owned it. What cannot be read is quarantined: it must not hurt the others. Rejects while the database
-   * does not answer.
+   * Goes on with an execution that this node has claimed and read. `from` is the dead node that it was taken over from, null
+   * when nobody owned it.
    */
-  async load(row: ExecutionRow, from: string | null): Promise<void> {
-    if (this.has(row.id)) return
-    // What is read before that commit is known here may be older than it, and would be gone on with by two.
-    if (this.#executors.has(row.id))
-      throw new Error('it was claimed before the commit that gave it away was known here')
-    const replayed = await this.#replay(row)
-    // It may have been claimed and given away again before it was read.
-    if (replayed === null || this.#isClosed || replayed.row.owner !== this.#services.node || this.has(row.id)) return
-    const { plan, state, bytes } = replayed
-    const executor = new Executor(replayed.row, plan, state, this.#services, bytes)
+  take({ row, plan, state, bytes }: LoadedExecution, from: string | null): void {
+    if (this.#isClosed || this.#executors.has(row.id)) return
+    const executor = new Executor(row, plan, state, this.#services, bytes)
     this.#executors.set(row.id, executor)
     if (from === null || state.recoveries < CRASH_LOOP) executor.resume(from)
     else executor.quarantine('CrashLoop', `${CRASH_LOOP} nodes in a row died with it before it came a step further`)
     if (this.#isDraining) executor.drain()
     this.poke(row.id)
+  }
+
+  /** Quarantines one that cannot be read: it must not hurt the others. Rejects while the database does not answer. */
+  async setAside(row: ExecutionRow, error: CairnError): Promise<void> {
+    if (!this.#isClosed && !this.#executors.has(row.id)) await setAside(row, error, this.#services)
   }
 
   get(executionId: string): Executor | undefined {
@@ -83,7 +85,10 @@ export class OwnedExecutions {
 
   /** The execution was given away. */
   forget(executor: Executor): void {
-    if (this.#executors.get(executor.id) === executor) this.#executors.delete(executor.id)
+    if (this.#executors.get(executor.id) === executor) {
+      this.#executors.delete(executor.id)
+      this.#services.held.delete(executor.id)
+    }
     if (this.#executors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }
 
@@ -136,16 +141,6 @@ export class OwnedExecutions {
     this.#executors.clear()
     this.#poked.clear()
     for (const resolve of this.#whenEmpty.splice(0)) resolve()
-  }
-
-  async #replay(row: ExecutionRow): Promise<LoadedExecution | null> {
-    try {
-      return await this.#services.history.load(row.id)
-    } catch (error) {
-      if (!(error instanceof CairnError) || error.status >= 503) throw error
-      await setAside(row, error, this.#services)
-      return null
-    }
   }
 
   #emptyWithin(ms: number): Promise<boolean> {

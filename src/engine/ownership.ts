@@ -1,12 +1,12 @@
 import { hostname } from 'node:os'
 import type { Store } from '../repository/store.ts'
+import type { Claiming } from './claiming.ts'
 import type { Clock, Timer } from './clock.ts'
-import { FORMAT } from './core/state.ts'
 import type { Log } from './log.ts'
 import type { OwnedExecutions } from './owned-executions.ts'
 
 /*
- * One life of a node: its row in `nodes`, its lease, and the executions that it claims.
+ * One life of a node: its row in `nodes` and its lease, and what it does at regular times.
  *
  *   (made) ──start──▶ alive ──drain──▶ draining ──stop──▶ stopped   the row goes
  *                       └──────────────────┴──die──▶ dead           the row is gone; an id never revives
@@ -19,14 +19,11 @@ export interface OwnershipOptions {
   readonly log: Log
   readonly leaseMs: number
   readonly lanes: number
-  /** Beyond this many, starts stay pending for others; takeovers come on top. */
-  readonly maxRunning: number
   /** The lease was not renewed, or somebody swept this node away. */
   readonly onDeath: (reason: string) => void
 }
 
 const POLL_MS = 250
-const CLAIM_BATCH = 100
 const INBOX_BATCH = 1000
 const ROTATE_MS = 30_000
 
@@ -40,10 +37,7 @@ export class Ownership {
   /** Something was not performed because the lease was too old. */
   #hasLapsed = false
   #timers: Timer[] = []
-  #claiming: Promise<void> | null = null
-  #claimAgain = false
-  /** A claim or a load ended without an answer: what the table says is ours must be compared with what we hold. */
-  #isUnsure = false
+  #claiming: Claiming | null = null
 
   constructor(options: OwnershipOptions) {
     this.#options = options
@@ -66,13 +60,19 @@ export class Ownership {
     return this.#options.clock.monotonic() - (this.#leaseUntil - this.#options.leaseMs)
   }
 
-  /** Registers the node; `owned` is what its claims go to. */
-  async start(owned: OwnedExecutions): Promise<void> {
+  /** More may be taken up. */
+  get mayClaim(): boolean {
+    return this.#phase === 'alive'
+  }
+
+  /** Registers the node and begins to claim. */
+  async start(owned: OwnedExecutions, claiming: Claiming): Promise<void> {
     const { store, leaseMs, lanes, clock } = this.#options
     const before = clock.monotonic()
     await store.registerNode({ id: this.node, host: hostname(), lanes, leaseMs })
     this.#renewed(before, await store.databaseNow())
     this.#owned = owned
+    this.#claiming = claiming
     this.#phase = 'alive'
     this.#every(
       () => ROTATE_MS,
@@ -89,7 +89,7 @@ export class Ownership {
     // A claim without an answer may commit long after the table was looked at, and nobody else takes what it made ours.
     this.#every(
       () => leaseMs,
-      async () => this.unsure(),
+      async () => claiming.unsure(),
     )
     this.#every(
       () => POLL_MS * (0.8 + 0.4 * clock.random()),
@@ -100,20 +100,13 @@ export class Ownership {
 
   /** Claims at once instead of at the next poll. */
   claimSoon(): void {
-    if (this.#phase !== 'alive') return
-    if (this.#claiming !== null) this.#claimAgain = true
-    else this.#claiming = this.#claimAll().finally(() => (this.#claiming = null))
-  }
-
-  /** Something may have made executions ours without our knowing: the next poll looks. */
-  unsure(): void {
-    this.#isUnsure = true
+    this.#claiming?.soon()
   }
 
   /** No claims any more; heartbeats go on. */
   async drain(): Promise<void> {
     if (this.#phase === 'alive') this.#phase = 'draining'
-    await this.#claiming
+    await this.#claiming?.idle()
   }
 
   /** Ends this life; the row goes, so that others need not wait for the lease. */
@@ -190,49 +183,6 @@ export class Ownership {
       if (this.#owned!.size > 0) this.#owned!.receive(await store.inboxOfOwner(this.node, INBOX_BATCH))
     } catch (error) {
       log.warn({ err: error }, 'inbox not read')
-    }
-  }
-
-  async #claimAll(): Promise<void> {
-    do {
-      this.#claimAgain = false
-      try {
-        if (this.#isUnsure) await this.#loadOwned()
-        if (await this.#claimBatch()) this.#claimAgain = true
-      } catch (error) {
-        this.#isUnsure = true
-        this.#claimAgain = false
-        this.#options.log.warn({ err: error }, 'claim failed')
-      }
-    } while (this.#claimAgain && this.#phase === 'alive')
-  }
-
-  /** True when the batch was full: there may be more. */
-  async #claimBatch(): Promise<boolean> {
-    const { store, maxRunning } = this.#options
-    const fresh = Math.max(0, maxRunning - this.#owned!.size)
-    const claimed = await store.claim(this.node, { limit: CLAIM_BATCH, fresh, formats: [FORMAT] })
-    if (claimed.length === 0) return false
-    const loads = await Promise.allSettled(claimed.map(({ execution, from }) => this.#owned!.load(execution, from)))
-    this.#noteFailures(loads)
-    return claimed.length >= CLAIM_BATCH
-  }
-
-  async #loadOwned(): Promise<void> {
-    this.#isUnsure = false
-    const owned = this.#owned!
-    const rows = await this.#options.store.loadOwned(this.node, owned.ids())
-    const missing = rows.filter((row) => owned.get(row.id) === undefined)
-    // What is being given away may be ours anew: that can be told once its commit is known here.
-    if (rows.some((row) => owned.get(row.id)?.isLeaving === true)) this.#isUnsure = true
-    this.#noteFailures(await Promise.allSettled(missing.map((row) => this.#owned!.load(row, null))))
-  }
-
-  #noteFailures(loads: readonly PromiseSettledResult<void>[]): void {
-    for (const load of loads) {
-      if (load.status === 'fulfilled') continue
-      this.#isUnsure = true
-      this.#options.log.warn({ err: load.reason }, 'execution not loaded; it will be tried again')
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Plan } from '../definition/plan.ts'
 import type { ExecutionRow } from '../repository/executions.ts'
+import type { Snapshot as StoredSnapshot } from '../repository/snapshots.ts'
 import type { Store } from '../repository/store.ts'
 import type { JournalEvent, RolledBack } from './core/event.ts'
 import { effectiveRanges, fold } from './core/fold.ts'
@@ -46,20 +47,33 @@ export async function replay(
   through: number = END,
 ): Promise<Replay> {
   for (;;) {
-    const rollbacks = (await store.rollbacksOf(row.id))
-      .filter((event) => event.seq <= through)
-      .map((event) => ({ seq: event.seq, toSeq: (event.data as unknown as RolledBack).toSeq }))
-    const ranges = effectiveRanges(rollbacks, through)
-    const rollbackSeq = Math.max(0, ...rollbacks.map((rollback) => rollback.seq))
-    const result = await begin(store, plan, row, ranges, rollbackSeq)
-    const { seq } = result.state
+    const history = effectiveHistory(await store.rollbacksOf(row.id), through)
+    const snapshot = await effectiveSnapshot(store, row.id, history.ranges)
+    const result = beginReplay(plan, row, snapshot, history.rollbackSeq)
     try {
-      if (await foldRanges(store, plan, result, ranges)) return result
+      if (await foldRanges(store, plan, result, history.ranges)) return result
     } catch (error) {
+      if (!(error instanceof GapError)) throw error
       // What was compacted away while it was being read has left a newer snapshot behind.
-      const isCompacted = error instanceof GapError && (await begin(store, plan, row, ranges, 0)).state.seq > seq
-      if (!isCompacted) throw error
+      const newer = await effectiveSnapshot(store, row.id, history.ranges)
+      if ((newer?.seq ?? 0) <= (snapshot?.seq ?? 0)) throw error
     }
+  }
+}
+
+/** Which events count, ascending ranges of seq (inclusive), and the newest rollback that decided it. */
+export interface EffectiveHistory {
+  readonly ranges: readonly (readonly [number, number])[]
+  readonly rollbackSeq: number
+}
+
+export function effectiveHistory(rolledBack: readonly JournalEvent[], through: number = END): EffectiveHistory {
+  const rollbacks = rolledBack
+    .filter((event) => event.seq <= through)
+    .map((event) => ({ seq: event.seq, toSeq: (event.data as unknown as RolledBack).toSeq }))
+  return {
+    ranges: effectiveRanges(rollbacks, through),
+    rollbackSeq: Math.max(0, ...rollbacks.map((rollback) => rollback.seq)),
   }
 }
 
@@ -77,38 +91,50 @@ export async function advance(store: ReplayStore, plan: Plan, result: Replay): P
 }
 
 /** A snapshot within an effective range holds effective history only: what came before it is the same for both. */
-async function begin(
+async function effectiveSnapshot(
   store: ReplayStore,
+  executionId: string,
+  ranges: EffectiveHistory['ranges'],
+): Promise<StoredSnapshot | null> {
+  for (const [from, to] of ranges.toReversed()) {
+    const snapshot = await store.newestSnapshot(executionId, to)
+    if (snapshot === null) return null
+    if (snapshot.seq >= from) return snapshot
+  }
+  return null
+}
+
+/** The replay before the first event that it has to fold: the state as a snapshot has it, or an empty one. */
+export function beginReplay(
   plan: Plan,
   row: ExecutionRow,
-  ranges: readonly (readonly [number, number])[],
+  snapshot: StoredSnapshot | null,
   rollbackSeq: number,
-): Promise<Replay> {
-  for (const [from, to] of ranges.toReversed()) {
-    const snapshot = await store.newestSnapshot(row.id, to)
-    if (snapshot === null) break
-    if (snapshot.seq < from) continue
-    return {
-      state: stateOf(snapshot.state as unknown as Snapshot, row.input),
-      quarantine: null,
-      rollbackSeq,
-      bytes: roughBytes(snapshot.state),
-    }
+): Replay {
+  const replay = { quarantine: null, rollbackSeq }
+  if (snapshot !== null) {
+    return { ...replay, state: stateIn(snapshot, row), bytes: roughBytes(row.input) + roughBytes(snapshot.state) }
   }
-  const state = createState({
-    executionId: row.id,
-    format: row.format,
-    input: row.input,
-    variables: plan.variables,
-  })
-  return { state, quarantine: null, rollbackSeq, bytes: roughBytes(row.input) }
+  const { id: executionId, format, input } = row
+  const state = createState({ executionId, format, input, variables: plan.variables })
+  return { ...replay, state, bytes: roughBytes(input) }
+}
+
+function stateIn({ executionId, seq, state: image }: StoredSnapshot, { input }: ExecutionRow): ExecutionState {
+  try {
+    const state = stateOf(image as unknown as Snapshot, input)
+    if (state.seq === seq && state.executionId === executionId) return state
+  } catch {
+    // It has not even the shape.
+  }
+  throw new FoldError(`${executionId}: the snapshot at seq ${seq} is no state of it`)
 }
 
 async function foldRanges(
   store: ReplayStore,
   plan: Plan,
   result: Replay,
-  ranges: readonly (readonly [number, number])[],
+  ranges: EffectiveHistory['ranges'],
 ): Promise<boolean> {
   for (const [from, to] of ranges) {
     if (to <= result.state.seq) continue
@@ -124,7 +150,8 @@ async function foldRanges(
   return true
 }
 
-function foldPage(plan: Plan, result: Replay, events: readonly JournalEvent[], next: number): void {
+/** Folds events without a hole, the first of which must be `next`. */
+export function foldPage(plan: Plan, result: Replay, events: readonly JournalEvent[], next: number): void {
   const { executionId } = result.state
   if (events[0]!.seq !== next) throw new GapError(`${executionId}: the events from seq ${next} on are missing`)
   try {

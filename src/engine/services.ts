@@ -4,6 +4,7 @@ import type { AttemptServices } from './attempt.ts'
 import type { Compaction } from './compaction.ts'
 import type { Executor } from './executor.ts'
 import type { Feed } from './feed.ts'
+import type { HeldBytes } from './held-bytes.ts'
 import type { History } from './history.ts'
 import type { Journal } from './journal.ts'
 import type { Secrets } from './secrets.ts'
@@ -26,6 +27,7 @@ export interface Services extends AttemptServices {
   readonly secrets: Secrets
   readonly compaction: Compaction
   readonly limits: Limits
+  readonly held: HeldBytes
   readonly onCommitted: (executor: Executor, append: Append) => void
   /** The execution has been given away, and that is committed. */
   readonly onLeft: (executor: Executor) => void

@@ -1,12 +1,15 @@
-import { sql } from 'kysely'
 import type { Database } from './connection.ts'
 import { type ExecutionRow, type StoredExecution, toExecution } from './execution-row.ts'
+import { type Portion, portionOf, portionSql } from './portion.ts'
 
 export interface ClaimLimits {
   /** Executions at most in this batch. */
   readonly limit: number
-  /** How many of them may be starts that no node has taken up yet: 0 on a full node, which still takes over and wakes. */
-  readonly fresh: number
+  /**
+   * How many of them may be due starts and wakes: 0 on a full node, which leaves them to others or for later. It still takes
+   * over what nobody runs, and answers what reaches executions from outside.
+   */
+  readonly room: number
   /** The formats that this release can fold. */
   readonly formats: readonly number[]
 }
@@ -57,22 +60,32 @@ WITH RECURSIVE alive AS MATERIALIZED (
     WHERE e.owner = gone.owner AND e.format = ANY ($4::integer[])
     ORDER BY e.priority DESC, e.created_at LIMIT $2 FOR UPDATE SKIP LOCKED
   ) x
-),${dueBy('starts', '=', '$3')},${dueBy('wakes', '<>', '$2')}, addressed AS (
+),${dueBy('starts', '=', '$3')},${dueBy('wakes', '<>', '$3')}, due AS (
+  SELECT * FROM (TABLE starts UNION ALL TABLE wakes) AS both_kinds ORDER BY priority DESC, since LIMIT $3
+), addressed AS (
   SELECT ${columns} FROM execution_inbox i JOIN workflow_executions e ON e.id = i.execution_id
   WHERE e.owner IS NULL AND e.format = ANY ($4::integer[])
   ORDER BY i.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED
 ), picked AS (
   SELECT DISTINCT priority, since, id, former FROM (
-    TABLE orphans UNION ALL TABLE starts UNION ALL TABLE wakes UNION ALL TABLE addressed
+    TABLE orphans UNION ALL TABLE due UNION ALL TABLE addressed
   ) AS claimable
   ORDER BY priority DESC, since LIMIT $2
 )
-UPDATE workflow_executions AS e SET owner = $1::uuid FROM picked, alive WHERE e.id = picked.id RETURNING e.*, picked.former`
+UPDATE workflow_executions AS e SET owner = $1::uuid FROM picked, alive WHERE e.id = picked.id
+RETURNING e.id, picked.former, e.priority, picked.since`
+
+/** An execution that is ours now, and the dead node that it was taken over from; null when nobody had it. */
+export interface Claimed {
+  readonly executionId: string
+  readonly from: string | null
+}
 
 /**
  * Makes this node the owner of executions that nobody runs, by priority, then age, and changes nothing else of them. What
- * other nodes are claiming at this moment is passed over. A full batch: claim again at once. Only committed claims answer;
- * after a lost answer loadOwned() tells.
+ * other nodes are claiming at this moment is passed over. A full batch: claim again at once. Answers ids only, since a batch
+ * may hold more than should enter memory at once: ownedRows() reads them. Only committed claims answer; after a lost answer
+ * findOwned() tells.
  *
  * Never a named statement, though planning is most of its 3 ms: a plan made while the tables were empty took 0.9 s a claim
  * when they held 500,000 rows, until autovacuum analysed them.
@@ -80,30 +93,40 @@ UPDATE workflow_executions AS e SET owner = $1::uuid FROM picked, alive WHERE e.
 export async function claim(
   { pool }: Database,
   node: string,
-  { limit, fresh, formats }: ClaimLimits,
+  { limit, room, formats }: ClaimLimits,
 ): Promise<Claimed[]> {
-  const parameters = [node, limit, Math.min(limit, fresh), formats]
-  const { rows } = await pool.query<StoredExecution & { former: string | null }>(claimStatement, parameters)
-  const claimed = rows.map(({ former, ...row }) => ({ execution: toExecution(row), from: former }))
-  return claimed.sort(({ execution: a }, { execution: b }) => b.priority - a.priority || a.createdAt - b.createdAt)
+  const { rows } = await pool.query<{ id: string; former: string | null; priority: number; since: number }>(
+    claimStatement,
+    [node, limit, Math.min(limit, room), formats],
+  )
+  rows.sort((a, b) => b.priority - a.priority || a.since - b.since)
+  return rows.map(({ id, former }) => ({ executionId: id, from: former }))
 }
 
-/** An execution that is ours now, and the dead node that it was taken over from. */
-export interface Claimed {
-  readonly execution: ExecutionRow
-  readonly from: string | null
+/** The ids of all that the table says this node owns. */
+export async function findOwned({ db }: Database, node: string): Promise<string[]> {
+  const rows = await db.selectFrom('workflow_executions').select('id').where('owner', '=', node).execute()
+  return rows.map((row) => row.id)
 }
 
-/** What the table says this node owns, but for the executions that it knows of. */
-export async function loadOwned({ db }: Database, node: string, known: readonly string[]): Promise<ExecutionRow[]> {
-  const rows = await db
-    .selectFrom('workflow_executions')
-    .selectAll()
-    .where('owner', '=', node)
-    // A join, which is hashed: a list of 10,000 would be gone through for each of 10,000 rows.
-    .where(
-      sql<boolean>`NOT EXISTS (SELECT FROM unnest(${known}::uuid[]) AS known(id) WHERE known.id = workflow_executions.id)`,
-    )
-    .execute()
-  return rows.map(toExecution)
+const ownedRowsStatement = portionSql(
+  `SELECT e.*, w.place, pg_column_size(e.input) + coalesce(pg_column_size(e.output), 0) AS size
+   FROM unnest($1::uuid[]) WITH ORDINALITY AS w(id, place) JOIN workflow_executions e ON e.id = w.id
+   WHERE e.owner = $2::uuid`,
+  { order: 'place', bytes: '$3' },
+)
+
+/** The rows of these executions as far as this node owns them, in the order given, at most `bytes` of payloads (or one). */
+export async function ownedRows(
+  { pool }: Database,
+  node: string,
+  executionIds: readonly string[],
+  bytes: number,
+): Promise<Portion<ExecutionRow>> {
+  const { rows } = await pool.query<StoredExecution & { total: number }>(ownedRowsStatement, [
+    executionIds,
+    node,
+    bytes,
+  ])
+  return portionOf(rows, bytes, toExecution)
 }

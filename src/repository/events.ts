@@ -3,6 +3,7 @@ import type { Json } from '../definition/json.ts'
 import type { EventType, JournalEvent } from '../engine/core/event.ts'
 import type { ArrayColumn } from './array-columns.ts'
 import type { Database } from './connection.ts'
+import { type Portion, portionOf, portionSql } from './portion.ts'
 
 /** An event on its way into the journal. */
 export interface AppendedEvent extends JournalEvent {
@@ -70,11 +71,16 @@ export async function eventsAfter(
 }
 
 /** The rollbacks of an execution in order: what decides which of its events count. Nearly always none. */
-export async function rollbacksOf({ db }: Database, executionId: string): Promise<JournalEvent[]> {
+export function rollbacksOf(database: Database, executionId: string): Promise<JournalEvent[]> {
+  return rollbacksOfMany(database, [executionId])
+}
+
+/** The rollbacks of these executions, in order within each. */
+export async function rollbacksOfMany({ db }: Database, executionIds: readonly string[]): Promise<JournalEvent[]> {
   const rows = await db
     .selectFrom('execution_events')
     .selectAll()
-    .where('execution_id', '=', executionId)
+    .where('execution_id', '=', sql<string>`ANY (${executionIds}::uuid[])`)
     // The planner proves the partial index from a literal, not from a parameter.
     .where('type', '=', sql.lit('execution.rolled_back'))
     .orderBy('seq')
@@ -102,4 +108,41 @@ export async function tailMany(
     [cursors.map((cursor) => cursor.executionId), cursors.map((cursor) => cursor.after), limit],
   )
   return rows.map(toEvent)
+}
+
+/** Some part of an execution's journal: the events with `after` < seq ≤ `through`. */
+export interface JournalRange {
+  readonly executionId: string
+  readonly after: number
+  readonly through: number
+}
+
+const eventsOfManyStatement = portionSql(
+  `SELECT e.*, w.place, pg_column_size(e.data) + 100 AS size
+   FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS w(id, after, through, place)
+   CROSS JOIN LATERAL (
+     SELECT * FROM execution_events
+     WHERE execution_id = w.id AND seq > w.after AND seq <= w.through ORDER BY seq LIMIT $4
+   ) AS e`,
+  { order: 'place, seq', bytes: '$5' },
+)
+
+/**
+ * The first events of each range, at most `each` of one and `bytes` (or one event) together; range by range, in order. A range
+ * before the last item's (or any, when it is not cut) with fewer than `each` is complete.
+ */
+export async function eventsOfMany(
+  { pool }: Database,
+  ranges: readonly JournalRange[],
+  each: number,
+  bytes: number,
+): Promise<Portion<JournalEvent>> {
+  const { rows } = await pool.query<EventRow & { total: number }>(eventsOfManyStatement, [
+    ranges.map((range) => range.executionId),
+    ranges.map((range) => range.after),
+    ranges.map((range) => range.through),
+    each,
+    bytes,
+  ])
+  return portionOf(rows, bytes, toEvent)
 }

@@ -1,5 +1,7 @@
 import type { Json } from '../definition/json.ts'
 import type { Database } from './connection.ts'
+import type { JournalRange } from './events.ts'
+import { type Portion, portionOf, portionSql } from './portion.ts'
 
 /** An image of an execution's state at a committed seq: a cache of what folding its events gives. */
 export interface Snapshot {
@@ -46,8 +48,46 @@ export async function newestSnapshot(
     .orderBy('seq', 'desc')
     .limit(1)
     .executeTakeFirst()
-  if (row === undefined) return null
-  return { executionId: row.execution_id, seq: row.seq, state: row.state as Json, createdAt: row.created_at }
+  return row === undefined ? null : toSnapshot(row)
+}
+
+interface SnapshotRow {
+  execution_id: string
+  seq: number
+  created_at: number
+  state: unknown
+}
+
+const toSnapshot = (row: SnapshotRow): Snapshot => ({
+  executionId: row.execution_id,
+  seq: row.seq,
+  state: row.state as Json,
+  createdAt: row.created_at,
+})
+
+const newestSnapshotsStatement = portionSql(
+  `SELECT s.*, w.place, pg_column_size(s.state) AS size
+   FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS w(id, after, through, place)
+   CROSS JOIN LATERAL (
+     SELECT * FROM execution_snapshots
+     WHERE execution_id = w.id AND seq > w.after AND seq <= w.through ORDER BY seq DESC LIMIT 1
+   ) AS s`,
+  { order: 'place', bytes: '$4' },
+)
+
+/** The newest snapshot within each range that has one, in the order of the ranges, at most `bytes` (or one) together. */
+export async function newestSnapshots(
+  { pool }: Database,
+  ranges: readonly JournalRange[],
+  bytes: number,
+): Promise<Portion<Snapshot>> {
+  const { rows } = await pool.query<SnapshotRow & { total: number }>(newestSnapshotsStatement, [
+    ranges.map((range) => range.executionId),
+    ranges.map((range) => range.after),
+    ranges.map((range) => range.through),
+    bytes,
+  ])
+  return portionOf(rows, bytes, toSnapshot)
 }
 
 /** Drops what the newest snapshot at or before `seq` (the oldest checkpoint that is kept) makes superfluous; that one stays. */

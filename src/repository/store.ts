@@ -1,6 +1,6 @@
-import { claim, loadOwned } from './claim.ts'
+import { claim, findOwned, ownedRows } from './claim.ts'
 import type { Database } from './connection.ts'
-import { eventsAfter, rollbacksOf, tailMany } from './events.ts'
+import { eventsAfter, eventsOfMany, rollbacksOf, rollbacksOfMany, tailMany } from './events.ts'
 import {
   executionsChangedSince,
   findExecution,
@@ -12,7 +12,7 @@ import { findKey, insertInboxKeyed, insertWorkflowKeyed, startKeyed } from './id
 import { countSignals, inboxOf, inboxOfOwner, insertInbox } from './inbox.ts'
 import { Lane, type LaneWriter } from './lane.ts'
 import { databaseNow, heartbeat, registerNode, removeNode, removeOtherNodes, sweep } from './nodes.ts'
-import { deleteSnapshotsBefore, insertSnapshot, newestSnapshot } from './snapshots.ts'
+import { deleteSnapshotsBefore, insertSnapshot, newestSnapshot, newestSnapshots } from './snapshots.ts'
 import { foldStatistics, readStatistics, stepMedians } from './statistics.ts'
 import { activateVersion, deprecateVersion, findVersion, listVersions } from './workflow-versions.ts'
 import { archiveWorkflow, findWorkflow, insertVersion, insertWorkflow, listWorkflows } from './workflows.ts'
@@ -20,17 +20,21 @@ import { archiveWorkflow, findWorkflow, insertVersion, insertWorkflow, listWorkf
 /** Every statement of the repository, bound to one database: what the engine is handed. */
 export const createStore = (database: Database) => ({
   claim: bind(claim, database),
-  loadOwned: bind(loadOwned, database),
+  findOwned: bind(findOwned, database),
+  ownedRows: bind(ownedRows, database),
   findExecution: bind(findExecution, database),
   findExecutionView: bind(findExecutionView, database),
   listExecutions: bind(listExecutions, database),
   executionsChangedSince: bind(executionsChangedSince, database),
   missingExecutions: bind(missingExecutions, database),
   eventsAfter: bind(eventsAfter, database),
+  eventsOfMany: bind(eventsOfMany, database),
   rollbacksOf: bind(rollbacksOf, database),
+  rollbacksOfMany: bind(rollbacksOfMany, database),
   tailMany: bind(tailMany, database),
   insertSnapshot: bind(insertSnapshot, database),
   newestSnapshot: bind(newestSnapshot, database),
+  newestSnapshots: bind(newestSnapshots, database),
   deleteSnapshotsBefore: bind(deleteSnapshotsBefore, database),
   insertInbox: bind(insertInbox, database),
   inboxOf: bind(inboxOf, database),
