@@ -1,8 +1,11 @@
 import pg from 'pg'
+import type { LaneConnection } from './connection.ts'
 import { type Acknowledged, type Append, type Fence, fenceCondition, fenceParameters, flushStatement } from './flush.ts'
+import { type Backend, endBackend } from './server-identity.ts'
+import { cut } from './watched-connection.ts'
 
 export interface LaneOptions {
-  readonly connect: () => Promise<pg.Client>
+  readonly connect: (silenceMs: number) => Promise<LaneConnection>
   readonly node: string
   readonly lane: number
   /** Named prepared statements: 0.2 ms less on a lone flush. */
@@ -10,16 +13,29 @@ export interface LaneOptions {
 }
 
 /** A lane as the journal uses it. */
-export type LaneWriter = Pick<Lane, 'flush' | 'mark' | 'close'>
+export type LaneWriter = Pick<Lane, 'flush' | 'mark' | 'close'> & Partial<Pick<Lane, 'open' | 'stands'>>
+
+/** How long a flush may be unanswered: the first time, and at most. */
+const silenceMs = 10_000
+const longestSilenceMs = 160_000
+/** Beyond this the end of a connection is not waited for. */
+const farewellMs = 1_000
 
 /**
  * One writer connection of a node. It connects with its first flush, and anew after a connection broke; one flush at a time.
  * A lane belongs to one life of a node: a reborn node makes new ones.
+ *
+ * A flush without a word from the server for 10 s fails (ETIMEDOUT), and each time in a row for twice as long: a server that
+ * is only slow must be given the time at last. The backend that was left is ended before the next flush is sent.
  */
 export class Lane {
   readonly #options: LaneOptions
   #prepares: boolean
   #client: pg.Client | null = null
+  /** The backend behind the connection of before, which may be at work still. */
+  #left: Backend | null = null
+  #backend: Backend | null = null
+  #silenceMs = silenceMs
   #isClosed = false
   #acknowledged: Acknowledged | null = null
   /** What the lane's row says; while a mark is unsure it may say one more. */
@@ -49,9 +65,12 @@ export class Lane {
       if (!rows[0].fenced) return 'fenced'
     } catch (error) {
       if (breaksConnection(error)) this.#drop()
+      if ((error as { code?: string }).code === 'ETIMEDOUT')
+        this.#silenceMs = Math.min(longestSilenceMs, this.#silenceMs * 2)
       if (isAboutNames(error)) this.#prepares = false
       throw error
     }
+    this.#silenceMs = silenceMs
     const { executionId, seq, at } = sorted.at(-1)!.events.at(-1)!
     this.#acknowledged = { executionId, seq, at }
     for (const append of sorted) this.#events += append.events.length
@@ -85,31 +104,53 @@ export class Lane {
     return { node, lane, acknowledged: this.#acknowledged, mark: this.#mark, isMarkUnsure: this.#isMarkUnsure }
   }
 
+  /** True while the database has everything that was acknowledged to this lane; asks it over a connection of its own. */
+  async stands(): Promise<boolean> {
+    const values = fenceParameters(this.#fence)
+    const { client } = await this.#options.connect(this.#silenceMs)
+    const text = `SELECT FROM node_lanes WHERE ${fenceCondition} AND $7::bigint IS NOT NULL`
+    return client
+      .query(text, values)
+      .then(({ rowCount }) => rowCount === 1)
+      .finally(() => farewell(client))
+  }
+
+  /** Connects ahead of the first flush, while the server has connections left. What fails is left to that flush. */
+  async open(): Promise<void> {
+    await this.#connected().catch(() => {})
+  }
+
   /** Closes the connection; a flush under way fails with a connection error. Safe to call at any time. */
   async close(): Promise<void> {
     this.#isClosed = true
     const client = this.#client
     this.#client = null
-    await client?.end().catch(() => {})
+    if (client !== null) await farewell(client)
   }
 
   async #connected(): Promise<pg.Client> {
     if (this.#client !== null) return this.#client
-    const client = await this.#options.connect()
+    const { client, server } = await this.#options.connect(this.#silenceMs)
+    if (this.#left !== null) await endBackend(client, this.#left).catch(() => {})
     if (this.#isClosed) {
-      await client.end().catch(() => {})
+      await farewell(client)
       throw new Error('the lane is closed')
     }
     client.once('error', () => this.#drop(client))
     client.once('end', () => this.#drop(client))
+    this.#left = null
+    this.#backend = server.backend
     this.#client = client
     return client
   }
 
   #drop(client = this.#client): void {
     if (client === null) return
-    if (this.#client === client) this.#client = null
-    client.end().catch(() => {})
+    if (this.#client === client) {
+      this.#client = null
+      this.#left = this.#backend
+    }
+    void farewell(client)
   }
 
   /**
@@ -125,6 +166,13 @@ export class Lane {
 
 /** A backend that was given up and commits late sets the number that the row has by then, or finds a higher one and nothing to do. */
 const markStatement = `UPDATE node_lanes SET mark = $7::bigint WHERE ${fenceCondition}`
+
+/** Ends a connection politely, or cuts it when the server says nothing. */
+async function farewell(client: pg.Client): Promise<void> {
+  const impatience = setTimeout(() => cut(client), farewellMs)
+  await client.end().catch(() => {})
+  clearTimeout(impatience)
+}
 
 const byExecution = (a: Append, b: Append): number =>
   a.executionId < b.executionId ? -1 : a.executionId > b.executionId ? 1 : 0

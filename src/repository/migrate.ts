@@ -2,6 +2,7 @@ import { promises as fs } from 'node:fs'
 import path from 'node:path'
 import { Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
+import type pg from 'pg'
 import type { Database } from './connection.ts'
 
 const migrationFolder = path.join(import.meta.dirname, '../../migrations')
@@ -29,7 +30,11 @@ class MigrationDialect extends PostgresDialect {
  * lock lets one work), behind PgBouncer too. A database that a newer release has migrated further is left alone: schemas
  * expand before they contract, so an older node still runs on it.
  */
-export async function migrate({ pool }: Database): Promise<void> {
+export function migrate(database: Database): Promise<void> {
+  return database.withPatience(migrateOver)
+}
+
+async function migrateOver(pool: pg.Pool): Promise<void> {
   // It borrows the pool, so it is not destroyed: that would end the pool.
   const db = new Kysely<unknown>({ dialect: new MigrationDialect({ pool }) })
   const provider = new FileMigrationProvider({ fs, path, migrationFolder })

@@ -1,4 +1,5 @@
 import type { Database } from './connection.ts'
+import { timelineOf } from './server-identity.ts'
 
 /*
  * A node is alive while its lease runs. It dies once, by the deletion of its row, and its id never comes back:
@@ -33,7 +34,7 @@ export async function registerNode({ pulse }: Database, { id, host, lanes, lease
  * database's clock in ms since 1970. The caller counts the lease from before the call.
  */
 export async function heartbeat(
-  { pulse }: Database,
+  { pulse, timeline }: Database,
   id: string,
   leaseMs: number,
 ): Promise<{ readonly alive: true; readonly databaseNow: number } | { readonly alive: false }> {
@@ -42,7 +43,16 @@ export async function heartbeat(
      WHERE id = $1 AND expires_at > clock_timestamp() RETURNING ${milliseconds} AS now`,
     [id, leaseMs],
   )
-  return rows[0] === undefined ? { alive: false } : { alive: true, databaseNow: rows[0].now }
+  if (rows[0] === undefined) return { alive: false }
+  // Behind a pooler a failover changes no connection: here it is noticed. A failure shows at the next heartbeat too.
+  timeline.note(await timelineOf(pulse).catch(() => null))
+  return { alive: true, databaseNow: rows[0].now }
+}
+
+/** True on a replica, and where somebody has switched writing off. */
+export async function isReadOnly({ pulse }: Database): Promise<boolean> {
+  const { rows } = await pulse.query<{ is: string }>("SELECT current_setting('transaction_read_only') AS is")
+  return rows[0]!.is === 'on'
 }
 
 /** The database's clock, ms since 1970. */

@@ -64,7 +64,7 @@ t.test('a sweep waits for a flush that runs, and that flush still counts', async
 t.test('a backend that blocks a sweep is terminated, and its flush never happened', async (t) => {
   const { store, database } = await createTestStore(t)
   const dead = await registerTestNode(store, { leaseMs: -1 })
-  const stuck = await database.connectLane()
+  const stuck = (await database.connectLane(60_000)).client
   await stuck.query('BEGIN')
   await stuck.query('SELECT FROM node_lanes WHERE node_id = $1 FOR KEY SHARE', [dead])
   t.same(await store.sweep(), [dead])
