@@ -34,7 +34,10 @@ export const errors = {
   SIGNALS_FULL: ['Execution %s holds %s signals that no step has taken; try again when it has taken some', 429],
   ENGINE_OVERLOADED: ['The journal takes no more just now; try again shortly', 503],
   ENGINE_STOPPING: ['This node is stopping; send the request to another, or again when it is back', 503],
-  DATABASE_UNAVAILABLE: ['PostgreSQL does not answer; nothing was done. Try again shortly', 503],
+  DATABASE_UNAVAILABLE: [
+    'PostgreSQL does not answer. Try again shortly; a write may have been done, and is safe to repeat with its Idempotency-Key',
+    503,
+  ],
   SUBSCRIPTIONS_FULL: ['This socket holds %s subscriptions already, the most it may; open another one', 429],
   UPGRADE_REQUIRED: ['This address is a WebSocket: connect with an upgrade', 426],
   HISTORY_INVALID: ['The history of execution %s cannot be read: %s', 500],

@@ -34,6 +34,7 @@ const LONGEST_TIMEOUT_MS = 2_147_483_647
 export class SystemClock implements Clock {
   #offset = Date.now() - performance.now()
   #latest = 0
+  #isSynchronised = false
 
   now(): number {
     const now = Math.floor(performance.now() + this.#offset)
@@ -46,6 +47,9 @@ export class SystemClock implements Clock {
   }
 
   synchronise(databaseNow: number, at: number): void {
+    // Only what the database said may hold the time back: this machine's clock can be minutes ahead.
+    if (!this.#isSynchronised) this.#latest = 0
+    this.#isSynchronised = true
     this.#offset = databaseNow - at
   }
 

@@ -26,10 +26,13 @@ export class ExecutionWriter implements AppendSink {
   #inserted: ExecutionRow | null = null
   /** What the row will say once all that was sent is committed; null: the first append inserts it. */
   #image: RowImage | null
+  /** Nothing was acknowledged to this node of it yet, but the claim. */
+  #isClaimed: boolean
 
   constructor(row: ExecutionRow, isNew: boolean, services: Services, outcomes: WriterOutcomes) {
     this.#row = row
     this.#image = isNew ? null : { status: row.status, requested: row.requested }
+    this.#isClaimed = !isNew
     this.#services = services
     this.#outcomes = outcomes
   }
@@ -69,7 +72,7 @@ export class ExecutionWriter implements AppendSink {
     this.#inFlight = draft.effects
     const append = draft.toAppend(this.#row, image, before === null, statusChange(before, state))
     if (append.insert !== undefined) this.#inserted = append.insert
-    this.#services.journal.append(append, this)
+    this.#services.journal.append(this.#isClaimed ? { ...append, claimed: true } : append, this)
     return image?.owner === null
   }
 
@@ -80,6 +83,7 @@ export class ExecutionWriter implements AppendSink {
 
   committed(append: Append): void {
     const effects = this.#inFlight!
+    this.#isClaimed = false
     this.#inFlight = null
     if (this.#draft.isEmpty) for (const waiter of this.#waiters.splice(0)) waiter.resolve()
     this.#outcomes.committed(append, effects)

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { classify } from '../repository/classify.ts'
+import { classify, troubleOf } from '../repository/classify.ts'
 import type { Append } from '../repository/flush.ts'
 import type { LaneWriter } from '../repository/lane.ts'
 import type { Clock } from './clock.ts'
@@ -49,6 +49,9 @@ const FLUSH_BYTES = 4 * 1024 * 1024
 const QUEUE_BYTES = 256 * 1024 * 1024
 const QUEUE_APPENDS = 100_000
 const LONGEST_PAUSE_MS = 1000
+/** A flush that failed and one that is not answered are trouble when they have been so for this long. */
+const FAILING_MS = 1_000
+const UNANSWERED_MS = 5_000
 
 export class Journal {
   readonly #lanes: readonly LaneQueue[]
@@ -65,6 +68,11 @@ export class Journal {
   /** True when so much waits for the database that nothing new should begin. */
   isFull(): boolean {
     return this.#lanes.some((lane) => lane.isFull())
+  }
+
+  /** Why nothing gets written, in words; null while flushes are answered. */
+  trouble(): string | null {
+    return this.#lanes.map((lane) => lane.trouble()).find((trouble) => trouble !== null) ?? null
   }
 
   /** Appends that wait or are being flushed. */
@@ -107,6 +115,9 @@ class LaneQueue {
   #waitingBytes = 0
   #flushing: readonly Entry[] = []
   #running = false
+  /** When the flush under way was first sent; null when none is. */
+  #sentAt: number | null = null
+  #failure: Error | null = null
   #closed = false
   #idle: (() => void)[] = []
   /** How often settle() was called. */
@@ -139,6 +150,13 @@ class LaneQueue {
     return this.#waiting.length + this.#flushing.length
   }
 
+  trouble(): string | null {
+    if (this.#sentAt === null) return null
+    const waitedMs = this.#options.clock.monotonic() - this.#sentAt
+    if (this.#failure !== null && waitedMs > FAILING_MS) return `flushes fail: ${troubleOf(this.#failure)}`
+    return waitedMs > UNANSWERED_MS ? 'flushes are not answered' : null
+  }
+
   idle(): Promise<void> {
     return this.#running && !this.#closed ? new Promise((resolve) => this.#idle.push(resolve)) : Promise.resolve()
   }
@@ -158,9 +176,12 @@ class LaneQueue {
       const batch = this.#take()
       this.#flushing = batch
       this.#sentIn = this.#round
+      this.#sentAt = this.#options.clock.monotonic()
       await this.#flush(batch, false)
       this.#sentIn = Number.POSITIVE_INFINITY
       this.#flushing = []
+      this.#sentAt = null
+      this.#failure = null
     }
     this.#running = false
     this.#tellIdle()
@@ -202,6 +223,7 @@ class LaneQueue {
         const kind = classify(error)
         if (kind === 'alarm') return this.#options.onFenced(`someone else wrote to its executions: ${error.message}`)
         if (kind === 'data') return this.#isolate(batch, error, sentBefore || attempt > 1)
+        this.#failure = error
         this.#options.onRetry({ error, appends: batch.length, attempt })
         await this.#pause(Math.min(LONGEST_PAUSE_MS, 20 * 2 ** Math.min(attempt, 10)))
         continue

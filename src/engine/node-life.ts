@@ -10,6 +10,7 @@ import type { Compaction } from './compaction.ts'
 import type { EngineSettings } from './engine-options.ts'
 import { logCommitted } from './execution-log.ts'
 import type { Executor } from './executor.ts'
+import { lossOf } from './failover.ts'
 import type { Feed } from './feed.ts'
 import { HeldBytes } from './held-bytes.ts'
 import type { History } from './history.ts'
@@ -84,7 +85,25 @@ export class NodeLife {
   }
 
   async start(): Promise<void> {
-    await this.ownership.start(this.owned, this.claiming)
+    // Now, while the server has connections left; lanes that cannot connect do so with their first flush.
+    await Promise.all(this.#lanes.map((lane) => lane.open?.()))
+    try {
+      await this.ownership.start(this.owned, this.claiming)
+    } catch (error) {
+      await this.#closeLanes()
+      throw error
+    }
+  }
+
+  /** PostgreSQL has failed over: when it lost what this life stands on, the life ends. */
+  async checkLoss(): Promise<void> {
+    const { store, log } = this.#parts
+    try {
+      const loss = await lossOf(store, this.node, this.#lanes, this.owned)
+      if (loss !== null) this.ownership.die(loss)
+    } catch (error) {
+      log.warn({ err: error }, 'not known what the failover lost; the next flush tells')
+    }
   }
 
   /** Takes nothing up any more and gives all executions away; resolves when it has, as far as `drainMs` allows. */

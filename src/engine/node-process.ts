@@ -6,12 +6,14 @@ import { type Clock, SystemClock } from './clock.ts'
 import { Compaction } from './compaction.ts'
 import { Definitions } from './definitions.ts'
 import type { EngineSettings } from './engine-options.ts'
+import { forgetPast } from './failover.ts'
 import { Feed } from './feed.ts'
 import { History } from './history.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { NodeLife, type NodeParts } from './node-life.ts'
 import { guarded } from './observer.ts'
 import { Plans } from './plans.ts'
+import { reasonsAgainst } from './readiness.ts'
 import { Requests } from './requests.ts'
 import { credentialsIn, Secrets } from './secrets.ts'
 import { Starts } from './starts.ts'
@@ -60,7 +62,6 @@ export interface NodeGauges {
 }
 
 const RETRY_MS = 1_000
-const READY_WITHIN_MS = 2_000
 
 export class NodeProcess {
   readonly #settings: EngineSettings
@@ -115,17 +116,7 @@ export class NodeProcess {
   async readiness(): Promise<readonly string[]> {
     if (this.#phase === 'starting') return ['the engine is starting: it waits for PostgreSQL']
     if (this.#phase !== 'running' || this.#running === null) return [`the engine is ${this.#phase}`]
-    const reasons: string[] = []
-    if (this.#life?.ownership.isAlive !== true)
-      reasons.push('the node has lost its lease and has not got a new one yet')
-    if (this.#life?.journal.isFull() === true) reasons.push('the journal waits for PostgreSQL')
-    const { store } = this.#running.parts
-    const answered = store.databaseNow().then(
-      () => true,
-      () => false,
-    )
-    if (!(await Promise.race([answered, this.#after(READY_WITHIN_MS)]))) reasons.push('PostgreSQL does not answer')
-    return reasons
+    return reasonsAgainst(this.#life, this.#running.storage, this.#clock)
   }
 
   readonly gauges: NodeGauges = {
@@ -156,6 +147,7 @@ export class NodeProcess {
     const storage = await this.#openStorage(this.#settings)
     const running = this.#assemble(storage)
     this.#running = running
+    storage.onFailover?.(() => this.#failedOver(running))
     await this.#untilDatabaseAnswers(() => storage.prepare())
     await this.#beginLife(storage.isExclusive)
     if (this.#isStopping()) return
@@ -200,8 +192,8 @@ export class NodeProcess {
     }
   }
 
-  /** Registers this node under a new id; tries until the database takes it. */
-  async #beginLife(isAlone: boolean): Promise<void> {
+  /** Registers this node under a new id; tries until the database takes it. One that lived before is not particular about why. */
+  async #beginLife(isAlone: boolean, isWorthWaiting = isUnavailable): Promise<void> {
     if (this.#running === null) return
     const { parts } = this.#running
     await this.#untilDatabaseAnswers(async () => {
@@ -209,7 +201,7 @@ export class NodeProcess {
       await life.start()
       if (this.#isStopping()) return life.stop()
       this.#life = life
-    })
+    }, isWorthWaiting)
     if (this.#life === null || !isAlone) return
     // The data folder's lock proves that every other node on it is dead: no need to wait for their leases.
     const dead = await parts.store.removeOtherNodes(this.#life.node)
@@ -229,20 +221,26 @@ export class NodeProcess {
     parts.log.error({ node: life.node, reason }, 'this node is dead; it drops its executions and begins anew')
     this.#life = null
     await life.end(new CairnError('DATABASE_UNAVAILABLE'))
-    parts.history.clear()
-    parts.compaction.clear()
+    forgetPast(parts, this.#running.statistics)
     if (this.#isStopping()) return
-    await this.#beginLife(false)
+    await this.#beginLife(false, () => true)
     parts.feed.resync()
   }
 
+  #failedOver({ parts, statistics }: Running): void {
+    parts.log.warn({}, 'PostgreSQL has failed over; what was read before is read anew')
+    forgetPast(parts, statistics)
+    parts.feed.resync()
+    void this.#life?.checkLoss()
+  }
+
   /** Tries until it succeeds or the engine is stopped; an error that waiting cannot mend is thrown. */
-  async #untilDatabaseAnswers(task: () => Promise<void>): Promise<void> {
+  async #untilDatabaseAnswers(task: () => Promise<void>, isWorthWaiting = isUnavailable): Promise<void> {
     for (let attempt = 1; !this.#isStopping(); attempt++) {
       try {
         return await task()
       } catch (error) {
-        if (!isUnavailable(error)) throw error
+        if (!isWorthWaiting(error)) throw error
         this.#settings.log.warn({ attempt, err: error }, `PostgreSQL does not answer; next try in ${RETRY_MS} ms`)
         await Promise.race([this.#after(RETRY_MS), new Promise<void>((resolve) => (this.#wake = resolve))])
       }

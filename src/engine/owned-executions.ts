@@ -17,6 +17,8 @@ export class OwnedExecutions {
   readonly #services: Services
   readonly #plans: Plans
   readonly #executors = new Map<string, Executor>()
+  /** Starts that are not acknowledged yet. */
+  readonly #beginning = new Set<string>()
   readonly #poked = new Set<string>()
   readonly #answered = new RecentIds()
   readonly #whenEmpty: (() => void)[] = []
@@ -54,7 +56,8 @@ export class OwnedExecutions {
     const state = createState({ executionId, format, input, variables: plan.variables })
     const executor = new Executor(row, plan, state, this.#services, null)
     this.#executors.set(row.id, executor)
-    const begun = executor.begin()
+    this.#beginning.add(row.id)
+    const begun = executor.begin().finally(() => this.#beginning.delete(row.id))
     // It came while the node began to drain: it does not stay.
     if (this.#isDraining) executor.drain()
     return begun
@@ -77,6 +80,11 @@ export class OwnedExecutions {
   /** Quarantines one that cannot be read: it must not hurt the others. Rejects while the database does not answer. */
   async setAside(row: ExecutionRow, error: CairnError): Promise<void> {
     if (!this.#isClosed && !this.#executors.has(row.id)) await setAside(row, error, this.#services)
+  }
+
+  /** What is here durably and stays for now: the table must say that this node owns it. */
+  idsHeld(): string[] {
+    return [...this.#executors.keys()].filter((id) => this.has(id) && !this.#beginning.has(id))
   }
 
   get(executionId: string): Executor | undefined {

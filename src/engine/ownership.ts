@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { troubleOf } from '../repository/classify.ts'
 import type { Store } from '../repository/store.ts'
 import type { Claiming } from './claiming.ts'
 import type { Clock, Timer } from './clock.ts'
@@ -36,6 +37,8 @@ export class Ownership {
   #performUntil = 0
   /** Something was not performed because the lease was too old. */
   #hasLapsed = false
+  /** Of the last heartbeat. */
+  #failure: Error | null = null
   #timers: Timer[] = []
   #claiming: Claiming | null = null
 
@@ -53,6 +56,17 @@ export class Ownership {
 
   get isAlive(): boolean {
     return this.#phase === 'alive' && this.#options.clock.monotonic() < this.#leaseUntil
+  }
+
+  /** This life is over: its id never comes back. */
+  get isOver(): boolean {
+    return this.#phase === 'over'
+  }
+
+  /** Why the lease is not renewed, in words; null while it is. */
+  get trouble(): string | null {
+    if (!this.isAlive) return 'the node has lost its lease and has not got a new one yet'
+    return this.#failure === null ? null : `heartbeats fail: ${troubleOf(this.#failure)}`
   }
 
   /** ms since the lease was last renewed. */
@@ -79,7 +93,8 @@ export class Ownership {
       async () => owned.rotateAnswered(),
     )
     this.#every(
-      () => leaseMs / 3,
+      // One that failed is tried again soon: there is a lease to lose.
+      () => (this.#failure === null ? leaseMs / 3 : leaseMs / 15),
       () => this.#heartbeat(),
     )
     this.#every(
@@ -152,10 +167,12 @@ export class Ownership {
     const before = clock.monotonic()
     try {
       const answer = await store.heartbeat(this.node, leaseMs)
+      this.#failure = null
       if (this.#phase === 'over') return
       if (answer.alive) this.#renewed(before, answer.databaseNow)
-      else this.#die('its lease ran out')
+      else this.die('its lease ran out')
     } catch (error) {
+      this.#failure = error as Error
       log.warn(
         { node: this.node, err: error, leftMs: Math.round(this.#leaseUntil - clock.monotonic()) },
         'heartbeat failed',
@@ -169,7 +186,7 @@ export class Ownership {
       const dead = await store.sweep()
       if (dead.length === 0) return
       log.warn({ dead }, 'nodes were declared dead')
-      if (dead.includes(this.node)) return this.#die('its lease had run out')
+      if (dead.includes(this.node)) return this.die('its lease had run out')
       this.claimSoon()
     } catch (error) {
       log.warn({ err: error }, 'sweep failed')
@@ -186,7 +203,8 @@ export class Ownership {
     }
   }
 
-  #die(reason: string): void {
+  /** Declares this life dead, once. */
+  die(reason: string): void {
     if (this.#phase === 'over') return
     this.end()
     this.#options.onDeath(reason)

@@ -24,6 +24,8 @@ export class Plans {
   readonly #compiling = new Map<string, Promise<Plan>>()
   readonly #workflows: LRUCache<string, Workflow>
   readonly #startable: LRUCache<string, true>
+  /** Raised when all is forgotten: what was being read then must not be kept. */
+  #generation = 0
 
   constructor(options: PlansOptions) {
     this.#options = options
@@ -44,6 +46,15 @@ export class Plans {
     const version = named ?? workflow.version
     if (version !== workflow.version) await this.#checkStartable(workflowId, version)
     return { version, plan: this.peek(workflowId, version) ?? (await this.get(workflowId, version)) }
+  }
+
+  /** Forgets everything: after a failover a version may be gone, and its number somebody else's. */
+  clear(): void {
+    this.#generation += 1
+    this.#plans.clear()
+    this.#compiling.clear()
+    this.#workflows.clear()
+    this.#startable.clear()
   }
 
   /** A workflow was changed on this node: what is known of it is asked for again. */
@@ -86,6 +97,7 @@ export class Plans {
 
   async #load(workflowId: string, version: number): Promise<Plan> {
     const key = keyOf(workflowId, version)
+    const generation = this.#generation
     try {
       const stored = await this.#options.store.findVersion(workflowId, version)
       if (stored === null) throw new CairnError('VERSION_NOT_FOUND', [workflowId, version])
@@ -93,10 +105,10 @@ export class Plans {
       if ('faults' in result) {
         throw new CairnError('DEFINITION_INVALID', [result.faults.length], { faults: result.faults })
       }
-      this.#plans.set(key, result.plan)
+      if (generation === this.#generation) this.#plans.set(key, result.plan)
       return result.plan
     } finally {
-      this.#compiling.delete(key)
+      if (generation === this.#generation) this.#compiling.delete(key)
     }
   }
 }

@@ -28,6 +28,7 @@ export async function setAside(row: ExecutionRow, cause: CairnError, services: S
       {
         executionId: row.id,
         events: [event],
+        claimed: true,
         row: { ...image, lastSeq: seq, updatedAt: at },
         inboxIds: items.map((item) => item.id),
         bytes: event.text.length,

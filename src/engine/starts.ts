@@ -25,6 +25,9 @@ export interface StartRequest {
   readonly idempotencyKey?: string | undefined
 }
 
+/** How long a start waits to become durable. */
+const START_WITHIN_MS = 10_000
+
 /** Starts executions: each answer means that the execution is durable. */
 export class Starts {
   readonly #parts: NodeParts
@@ -40,17 +43,27 @@ export class Starts {
 
   /**
    * WORKFLOW_NOT_FOUND, WORKFLOW_ARCHIVED, VERSION_NOT_FOUND, VERSION_DEPRECATED, INPUT_INVALID, PAYLOAD_TOO_LARGE,
-   * IDEMPOTENCY_KEY_REUSED, ENGINE_OVERLOADED.
+   * IDEMPOTENCY_KEY_REUSED, ENGINE_OVERLOADED; DATABASE_UNAVAILABLE at once while flushes fail, and after 10 s without an
+   * answer: then it may be done all the same, and only one with an idempotency key is safe to repeat.
    */
   async start(request: StartRequest): Promise<{ execution: ExecutionRow; replayed: boolean }> {
     const { version, plan } = await this.#parts.plans.forStart(request.workflowId, request.version)
     this.#checkInput(plan, request.input ?? null)
     const life = this.#life()
     if (life.journal.isFull()) throw new CairnError('ENGINE_OVERLOADED')
+    const trouble = life.journal.trouble()
+    if (trouble !== null) throw new CairnError('DATABASE_UNAVAILABLE', [], { cause: new Error(trouble) })
     const row = this.#rowOf(request, version)
     if (request.idempotencyKey !== undefined) return this.#startKeyed(row, request, request.idempotencyKey)
-    const execution = this.#hasRoom(life, row) ? await this.#startHere(life, row) : await this.#schedule(life, row)
-    return { execution, replayed: false }
+    const written = this.#hasRoom(life, row) ? this.#startHere(life, row) : this.#schedule(life, row)
+    return { execution: await this.#within(START_WITHIN_MS, written), replayed: false }
+  }
+
+  /** What is not durable by then may become so later; the caller is told that nobody knows. */
+  async #within<Result>(ms: number, written: Promise<Result>): Promise<Result> {
+    const { promise: overdue, reject } = Promise.withResolvers<never>()
+    const timer = this.#parts.clock.after(ms, () => reject(new CairnError('DATABASE_UNAVAILABLE')))
+    return Promise.race([written, overdue]).finally(() => timer.cancel())
   }
 
   #checkInput(plan: Plan, input: Json): void {
@@ -70,7 +83,9 @@ export class Starts {
     try {
       return await life.owned.start({ ...row, owner: life.node })
     } catch (error) {
-      // When the node died meanwhile, the start may be durable all the same: then the caller must not be told otherwise.
+      // When the node died meanwhile, the start may be durable all the same: then the caller must not be told otherwise. What
+      // is read counts only when a flush that is still under way can commit no more.
+      if (life.ownership.isOver) await this.#parts.store.removeNode(life.node)
       const written = await this.#parts.store.findExecution(row.id)
       if (written === null) throw error
       return written

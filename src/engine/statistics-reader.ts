@@ -38,6 +38,11 @@ export class StatisticsReader {
     return medians
   }
 
+  /** Forgets the medians: after a failover they may be of executions that never were. */
+  clear(): void {
+    this.#medians.clear()
+  }
+
   /** Folds every ten seconds from now on; any number of nodes may. */
   start(): void {
     this.#timer = this.#options.clock.after(FOLD_MS, () => {

@@ -1,6 +1,7 @@
 import { openDatabase } from '../repository/connection.ts'
 import { startEmbedded } from '../repository/embedded-postgres.ts'
 import { checkDurability, migrate } from '../repository/migrate.ts'
+import { isReadOnly } from '../repository/nodes.ts'
 import { createStore, type Store } from '../repository/store.ts'
 import { createUpkeep, type Upkeep } from '../repository/upkeep.ts'
 import type { EngineSettings } from './engine-options.ts'
@@ -14,17 +15,23 @@ export interface Storage {
   readonly isExclusive: boolean
   /** Makes the database fit for use; rejects when it is unfit (not durable, not migratable). */
   prepare(): Promise<void>
+  /** Calls back whenever PostgreSQL turns out to be another server than before; the model never fails over. */
+  onFailover?(hear: () => void): void
+  /** True on a replica, and where somebody has switched writing off. */
+  isReadOnly?(): Promise<boolean>
   /** Lets go of everything that was opened. */
   close(): Promise<void>
 }
 
 /** Opens PostgreSQL, an embedded one when no URL is given. Nothing is connected to before the first statement. */
-export async function openStorage({ databaseUrl, dataDir, poolSize, prepare, log }: EngineSettings): Promise<Storage> {
+export async function openStorage(settings: EngineSettings): Promise<Storage> {
+  const { databaseUrl, dataDir, poolSize, prepare, leaseMs, log } = settings
   const embedded = databaseUrl === null ? await startEmbedded({ dataDir }) : null
   const database = openDatabase({
     url: embedded?.url ?? databaseUrl!,
     poolSize,
     prepare,
+    pulseMs: Math.min(5_000, Math.max(1_000, leaseMs / 5)),
     onError: (err) => log.debug({ err }, 'an idle connection broke'),
   })
   return {
@@ -35,6 +42,8 @@ export async function openStorage({ databaseUrl, dataDir, poolSize, prepare, log
       await migrate(database)
       await checkDurability(database)
     },
+    onFailover: (hear) => database.timeline.onSwitched(hear),
+    isReadOnly: () => isReadOnly(database),
     async close() {
       await database.close()
       await embedded?.stop()

@@ -1,4 +1,5 @@
 import { CairnError } from '../errors.ts'
+import type { JournalEvent } from './core/event.ts'
 import { PageSize } from './event-pages.ts'
 import {
   type EventMessage,
@@ -36,8 +37,8 @@ export class Subscriber {
   #mode: Mode
   /** seq of the event that it gets next; null: the one after the snapshot's. */
   #next: number | null
-  /** The newest seq that it was given. */
-  #seen = 0
+  /** The newest event that it was given. */
+  #seen: Pick<JournalEvent, 'seq' | 'at' | 'type'> | null = null
   /** How many of the hints before the next event it was given. */
   #hinted = 0
   /** The ring keeps what follows a page that is being read. */
@@ -113,13 +114,24 @@ export class Subscriber {
 
   async #open(): Promise<void> {
     const snapshot = await this.#context.snapshot(this.tail.executionId)
+    const isLost = await this.#hasSeenLostEvent()
     if (this.#mode !== 'opening' || !this.#ready()) return
     this.tail.place(snapshot.seq + 1)
     this.#next ??= snapshot.seq + 1
-    // The journal lost its end in a failover: what comes now has seqs that this subscriber has seen already.
-    if (this.#seen > snapshot.seq) this.#next = snapshot.seq + 1
+    // What comes now has seqs that this subscriber has seen already, with other events: the snapshot is where it goes on.
+    if (isLost) this.#next = snapshot.seq + 1
     this.#mode = 'replaying'
     this.#send(snapshot)
+  }
+
+  /** True when the journal lost its end in a failover, and something that was given to this subscriber with it. */
+  async #hasSeenLostEvent(): Promise<boolean> {
+    const seen = this.#seen
+    if (seen === null) return false
+    const [found] = await this.#context.read(this.tail.executionId, seen.seq - 1, 1)
+    if (found === undefined) return true
+    // Compacted away: what comes after it stands.
+    return found.seq === seen.seq && (found.at !== seen.at || found.type !== seen.type)
   }
 
   async #replay(): Promise<void> {
@@ -167,7 +179,8 @@ export class Subscriber {
     if (message.seq < this.#next!) return
     if (message.seq > this.#next!) this.#skipTo(message.seq, message.at)
     this.#next = message.seq + 1
-    this.#seen = message.seq
+    const { seq, at, type } = message.event
+    this.#seen = { seq, at, type }
     this.#hinted = 0
     this.#send(message)
   }

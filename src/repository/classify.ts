@@ -20,6 +20,25 @@ export function classify(error: unknown): 'retry' | 'data' | 'alarm' {
   return code.startsWith('22') || code.startsWith('23') || code.startsWith('54') ? 'data' : 'retry'
 }
 
+/** What keeps PostgreSQL from taking a statement, by name, for whoever watches the node. */
+export function troubleOf(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message: string }
+  if (typeof code !== 'string') return `PostgreSQL does not answer (${message})`
+  const known = troubles.find(([pattern]) => pattern.test(code))
+  return `${known?.[1] ?? `PostgreSQL refuses: ${message}`} (${code})`
+}
+
+const troubles = [
+  [/^25006$/, 'PostgreSQL is read-only'],
+  [/^53100$/, 'the disk of PostgreSQL is full'],
+  [/^53200$/, 'PostgreSQL has no memory left'],
+  [/^53300$/, 'PostgreSQL has no connection left'],
+  [/^57P0/, 'PostgreSQL starts or stops'],
+  [/^28/, 'PostgreSQL does not let this node in'],
+  [/^ETIMEDOUT$/, 'PostgreSQL does not answer'],
+  [/^(E[A-Z]+|08...)$/, 'PostgreSQL cannot be reached'],
+] as const satisfies readonly (readonly [RegExp, string])[]
+
 /**
  * True when PostgreSQL cannot be reached or takes nothing just now: refused or broken connections, a server that starts,
  * stops or is full, a replica. Waiting may mend it; a bug or a missing table it will not.

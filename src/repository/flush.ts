@@ -16,6 +16,11 @@ export interface Append {
   readonly row?: ExecutionImage
   /** Inbox rows that these events answer. */
   readonly inboxIds: readonly string[]
+  /**
+   * The first append since this node claimed the execution: what it stands on was read, not acknowledged to this lane. It is
+   * fenced when the table does not say that we are the owner: a failover lost the claim, and the history may be shorter.
+   */
+  readonly claimed?: boolean
   /** What the journal bounds its flushes by. */
   readonly bytes: number
   readonly statistics: readonly StatisticsDelta[]
@@ -67,7 +72,15 @@ interface Parts {
   readonly changes: readonly Change[]
   readonly inboxIds: readonly string[]
   readonly statistics: readonly StatisticsRow[]
+  readonly claims: readonly Append[]
 }
+
+/** By its last event a resent claim is known that has given the execution away already. */
+const claimColumns: readonly ArrayColumn<Append>[] = [
+  { name: 'id', type: 'uuid', of: (append) => append.executionId },
+  { name: 'seq', type: 'bigint', of: (append) => append.events.at(-1)!.seq },
+  { name: 'at', type: 'bigint', of: (append) => append.events.at(-1)!.at },
+]
 
 /** A statement with its parameters; `shape` names its text among the few that there are. */
 export interface FlushStatement {
@@ -96,9 +109,10 @@ export function flushStatement(fence: Fence, appends: readonly Append[], resend:
     changes: appends.flatMap(({ executionId: id, row, insert }) => (row && !insert ? { id, image: row } : [])),
     inboxIds: appends.flatMap((append) => append.inboxIds),
     statistics: tally(appends.flatMap((append) => append.statistics)),
+    claims: appends.filter((append) => append.claimed),
   }
-  const { inserts, changes, inboxIds, statistics } = parts
-  const shape = [resend, inserts.length, changes.length, inboxIds.length, statistics.length]
+  const { inserts, changes, inboxIds, statistics, claims } = parts
+  const shape = [resend, inserts.length, changes.length, inboxIds.length, statistics.length, claims.length]
     .map(Number)
     .map(Math.sign)
     .join('')
@@ -110,6 +124,7 @@ export function flushStatement(fence: Fence, appends: readonly Append[], resend:
     ...(changes.length > 0 ? arrayParameters(changeColumns, changes) : []),
     ...(inboxIds.length > 0 ? [`{${inboxIds.join(',')}}`] : []),
     ...(statistics.length > 0 ? arrayParameters(statisticsColumns, statistics) : []),
+    ...(claims.length > 0 ? arrayParameters(claimColumns, claims) : []),
   ]
   const text = texts.get(shape) ?? textOf(parts, resend)
   texts.set(shape, text)
@@ -121,7 +136,7 @@ const texts = new Map<string, string>()
 /** The fence's seven parameters and the number of events come first. */
 const firstColumn = 9
 
-function textOf({ inserts, changes, inboxIds, statistics }: Parts, resend: boolean): string {
+function textOf({ inserts, changes, inboxIds, statistics, claims }: Parts, resend: boolean): string {
   let next = firstColumn + eventColumns.length
   const ctes: string[] = []
   const take = (count: number): number => {
@@ -150,9 +165,18 @@ function textOf({ inserts, changes, inboxIds, statistics }: Parts, resend: boole
       `counted AS (${insertFrom('complete', 'execution_statistics', statisticsColumns, take(statisticsColumns.length))})`,
     )
   }
+  const isOurs =
+    claims.length === 0
+      ? ''
+      : `
+    AND NOT EXISTS (
+      SELECT FROM ${unnest(claimColumns, take(claimColumns.length), 'c')}
+      WHERE NOT EXISTS (SELECT FROM workflow_executions e WHERE e.id = c.id AND e.owner = $1::uuid)
+        AND NOT EXISTS (SELECT FROM execution_events v WHERE v.execution_id = c.id AND v.seq = c.seq AND v.at = c.at)
+    )`
   return `
 WITH fence AS MATERIALIZED (
-  SELECT FROM node_lanes WHERE ${fenceCondition} FOR KEY SHARE
+  SELECT FROM node_lanes WHERE ${fenceCondition}${isOurs} FOR KEY SHARE
 ), events AS (
   ${insertFrom('fence', 'execution_events', eventColumns, firstColumn)} ${resend ? 'ON CONFLICT DO NOTHING' : ''} RETURNING 1
 ), written AS MATERIALIZED (

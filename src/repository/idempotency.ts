@@ -79,7 +79,10 @@ export async function insertWorkflowKeyed(
   return keyed!
 }
 
-/** What was done under a key, or null. IDEMPOTENCY_KEY_REUSED when the request was another one. */
+/**
+ * What was done under a key, or null. The lock has the answer wait for a synchronous replica as the first one's did: a commit
+ * whose wait was cut short can be read before it is safe. IDEMPOTENCY_KEY_REUSED  when the request was another one.
+ */
 export async function findKey({ db }: Database, key: IdempotencyKey): Promise<Keyed | null> {
   const row = await db
     .selectFrom('idempotency_keys')
@@ -87,6 +90,7 @@ export async function findKey({ db }: Database, key: IdempotencyKey): Promise<Ke
     .where('namespace', '=', key.namespace)
     .where('route', '=', key.route)
     .where('key', '=', key.key)
+    .forKeyShare()
     .executeTakeFirst()
   if (row === undefined) return null
   if (row.request_hash !== key.requestHash) throw new CairnError('IDEMPOTENCY_KEY_REUSED', [key.key])

@@ -1,6 +1,6 @@
 /** What a lane's fence rests on when its last event may be removed: docs/adr/0017. */
-import type pg from 'pg'
 import t, { type Test } from 'tap'
+import type { LaneConnection } from '../../src/repository/connection.ts'
 import { Lane } from '../../src/repository/lane.ts'
 import { appendOf, createTestStore, executionRow, registerTestNode, startOf } from '../harness/rows.ts'
 
@@ -8,8 +8,8 @@ async function openLane(t: Test) {
   const { store, database } = await createTestStore(t)
   const node = await registerTestNode(store)
   const severed = { next: null as 'before' | 'after' | null }
-  const connect = async (): Promise<pg.Client> => {
-    const client = await database.connectLane()
+  const connect = async (): Promise<LaneConnection> => {
+    const { client, server } = await database.connectLane(60_000)
     const query = client.query.bind(client) as (...given: unknown[]) => Promise<unknown>
     const cut = async (...given: unknown[]): Promise<unknown> => {
       const when = severed.next
@@ -19,7 +19,7 @@ async function openLane(t: Test) {
       if (when === 'after') throw new Error('Connection terminated unexpectedly')
       return result
     }
-    return Object.assign(client, { query: cut })
+    return { client: Object.assign(client, { query: cut }), server }
   }
   const lane = new Lane({ connect, node, lane: 0, prepare: true })
   t.teardown(() => lane.close())
