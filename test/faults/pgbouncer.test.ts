@@ -20,6 +20,7 @@ import {
 import { createTestDatabase } from '../harness/database.ts'
 import { executionRow, registerTestNode, startOf } from '../harness/rows.ts'
 import { withClient } from '../harness/server.ts'
+import { breakUnderLoad } from './load.ts'
 import { findPgBouncer, startPgBouncer } from './pgbouncer.ts'
 
 const program = findPgBouncer()
@@ -130,53 +131,14 @@ t.test('a node that stops hands over to another, through the pooler too', option
   t.notOk((await typesOf(second, id)).includes('execution.recovered'), 'nobody had to wait for a lease')
 })
 
-/** 200 executions on two nodes; when a third of their steps were performed, something breaks. */
-async function breakUnderLoad(t: Test, breaks: (world: Awaited<ReturnType<typeof open>>) => Promise<unknown>) {
+/** The load of load.ts, through the pooler. */
+async function breakPooled(t: Test, breaks: (world: Awaited<ReturnType<typeof open>>) => Promise<unknown>) {
   const world = await open(t)
-  const { start } = world
-  const performed = new Map<string, number>()
-  const halfway = latch()
-  const work = ({ idempotencyKey }: { idempotencyKey: string }) => {
-    performed.set(idempotencyKey, (performed.get(idempotencyKey) ?? 0) + 1)
-    if (performed.size === 300) halfway.open()
-    return null
-  }
-  const calls = { a: work, b: work, c: work, d: work }
-  const nodes = [await start(calls), await start(calls)]
-  const workflow = await nodes[0]!.createWorkflow({ name: 'load', steps: ['a', 'b', 'c', 'd'].map((id) => call(id)) })
-  // As a client would by HTTP's rules: what was answered with 503 is sent again, under its key.
-  const startOn = async (index: number): Promise<string> => {
-    for (;;) {
-      const request = { workflowId: workflow.id, idempotencyKey: `start ${index}` }
-      const started = await nodes[index % 2]!.requestStart(request).catch(() => null)
-      if (started !== null) return started.execution.id
-      await back
-    }
-  }
-  const { promise: back, resolve: isBack } = Promise.withResolvers<void>()
-  const starts = Array.from({ length: 200 }, (_, index) => startOn(index))
-  await halfway.promise
-  t.ok(performed.size < 800, 'it is in the middle')
-  await breaks(world)
-  isBack()
-  const ids = await Promise.all(starts)
-  t.equal(new Set(ids).size, 200)
-  const ends = await Promise.all(ids.map((id) => ended(nodes[0]!, id)))
-  t.same(new Set(ends.map(({ status }) => status)), new Set(['completed']))
-  t.equal(performed.size, 800)
-  t.same(
-    [...performed.values()].filter((times) => times !== 1),
-    [],
-  )
-  const journals = await Promise.all(ids.slice(0, 50).map((id) => journalOf(nodes[1]!, id)))
-  t.notOk(
-    journals.some((journal) => journal.some(({ seq }, index) => seq !== index + 1)),
-    'no seq has a hole',
-  )
+  await breakUnderLoad(t, { start: world.start, breaks: () => breaks(world) })
 }
 
 t.test('PgBouncer killed and started again under load: nothing is lost, nothing is done twice', options, (t) =>
-  breakUnderLoad(t, async ({ pooler }) => {
+  breakPooled(t, async ({ pooler }) => {
     await pooler.kill()
     await pooler.start()
   }),
@@ -186,7 +148,7 @@ t.test(
   'sessions that the server ends under PgBouncer and its load: nothing is lost, nothing is done twice',
   options,
   (t) =>
-    breakUnderLoad(t, async ({ sql }) => {
+    breakPooled(t, async ({ sql }) => {
       const ended = await sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid()`)
       t.not(ended.length, 0)
