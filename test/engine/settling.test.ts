@@ -1,9 +1,9 @@
-import type pg from 'pg'
 import t, { type Test } from 'tap'
 import { SystemClock } from '../../src/engine/clock.ts'
 import { type AppendSink, Journal } from '../../src/engine/journal.ts'
 import type { NodeLife } from '../../src/engine/node-life.ts'
 import { Settling } from '../../src/engine/settling.ts'
+import type { LaneConnection } from '../../src/repository/connection.ts'
 import { Lane } from '../../src/repository/lane.ts'
 import { createUpkeep } from '../../src/repository/upkeep.ts'
 import { createTestStore, executionRow, registerTestNode, startOf } from '../harness/rows.ts'
@@ -16,10 +16,11 @@ async function openJournal(t: Test) {
   let held = latch()
   held.open()
   let fenced = 0
-  const connect = async (): Promise<pg.Client> => {
-    const client = await database.connectLane()
+  const connect = async (): Promise<LaneConnection> => {
+    const { client, server } = await database.connectLane(60_000)
     const query = client.query.bind(client) as (...given: unknown[]) => Promise<unknown>
-    return Object.assign(client, { query: (...given: unknown[]) => held.promise.then(() => query(...given)) })
+    const whenOpen = (...given: unknown[]) => held.promise.then(() => query(...given))
+    return { client: Object.assign(client, { query: whenOpen }), server }
   }
   const lane = new Lane({ connect, node, lane: 0, prepare: true })
   t.teardown(() => lane.close())
