@@ -27,6 +27,8 @@ const Environment = Type.Object({
   CAIRN_LEASE_MS: Count(15_000, { minimum: 500 }),
   CAIRN_DRAIN_MS: Count(10_000, { minimum: 0 }),
   CAIRN_PARK_AFTER_MS: Count(1_000, { minimum: 0 }),
+  CAIRN_NOTIFY: Switch('on'),
+  CAIRN_LISTEN_URL: Type.Optional(DatabaseUrl),
   CAIRN_PREPARE: Switch('on'),
   CAIRN_LANES: Count(1, { minimum: 1, maximum: 16 }),
   CAIRN_MAX_PAYLOAD_BYTES: Count(1_048_576, { minimum: 1_024, maximum: 67_108_864 }),
@@ -53,6 +55,10 @@ export interface Config {
     readonly url: string | null
     /** Absolute. */
     readonly dataDir: string
+    /** NOTIFY as a hint to other nodes. */
+    readonly notify: boolean
+    /** Where to LISTEN; null: `url`. */
+    readonly listenUrl: string | null
     readonly poolSize: number
     readonly lanes: number
     /** Named prepared statements. */
@@ -99,6 +105,11 @@ export class ConfigError extends Error {
 export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const faults: Fault[] = unknownNames(environment)
   const settings = readSettings(environment, faults)
+  if (settings.CAIRN_LISTEN_URL !== undefined && settings.DATABASE_URL === undefined)
+    faults.push({
+      pointer: 'CAIRN_LISTEN_URL',
+      message: 'goes with DATABASE_URL: it is another way to the same database',
+    })
   const secrets = readSecrets(environment, settings.CAIRN_SECRETS_DIR, faults)
   const actions = readConfigFile(settings.CAIRN_CONFIG, { environment, secrets }, faults)
   if (faults.length > 0) throw new ConfigError(faults)
@@ -108,6 +119,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     database: {
       url: settings.DATABASE_URL ?? null,
       dataDir: resolve(settings.CAIRN_DATA_DIR),
+      notify: settings.CAIRN_NOTIFY === 'on',
+      listenUrl: settings.CAIRN_LISTEN_URL ?? null,
       poolSize: settings.CAIRN_POOL_SIZE,
       lanes: settings.CAIRN_LANES,
       prepare: settings.CAIRN_PREPARE === 'on',

@@ -15,7 +15,7 @@ import { tracing } from './telemetry/tracing.ts'
 const CLOSE_WITHIN_MS = 30_000
 
 const config = configOrExit()
-const databaseUrls = [config.database.url]
+const databaseUrls = [config.database.url, config.database.listenUrl]
 const secrets = new Secrets(config.secrets, credentialsIn({ ...config.actions, databaseUrls }))
 const log = createLogger({
   level: config.log.level,
@@ -26,6 +26,8 @@ const metrics = new Metrics()
 const engine = new WorkflowEngine({
   databaseUrl: config.database.url,
   dataDir: config.database.dataDir,
+  notify: config.database.notify,
+  listenUrl: config.database.listenUrl,
   poolSize: config.database.poolSize,
   lanes: config.database.lanes,
   prepare: config.database.prepare,

@@ -24,6 +24,8 @@ t.test('without any setting there are the defaults, frozen throughout', async (t
     database: {
       url: null,
       dataDir: resolve('.cairn'),
+      notify: true,
+      listenUrl: null,
       poolSize: 10,
       lanes: 1,
       prepare: true,
@@ -51,13 +53,14 @@ t.test('settings are taken over, numbers and switches converted; empty ones coun
     PORT: '0',
     HOST: '::',
     DATABASE_URL: '',
+    CAIRN_NOTIFY: 'off',
     CAIRN_PREPARE: 'off',
     CAIRN_LANES: '2',
     CAIRN_LEASE_MS: '',
     LOG_LEVEL: 'silent',
   })
   t.match(config.server, { host: '::', port: 0 })
-  t.match(config.database, { url: null, prepare: false, lanes: 2 })
+  t.match(config.database, { url: null, notify: false, prepare: false, lanes: 2 })
   t.equal(config.engine.leaseMs, 15_000)
   t.equal(config.log.level, 'silent')
 })
@@ -80,6 +83,17 @@ t.test('every unknown name and bad value is named in one error', async (t) => {
       'CAIRN_POOL_SIZE must be integer, not "-1"',
     ],
   )
+})
+
+t.test('where to LISTEN is another way to the database of DATABASE_URL', async (t) => {
+  const CAIRN_LISTEN_URL = 'postgres://direct/d'
+  t.equal(loadConfig({ DATABASE_URL: 'postgres://pooler/d', CAIRN_LISTEN_URL }).database.listenUrl, CAIRN_LISTEN_URL)
+  t.same(faultsOf({ CAIRN_LISTEN_URL }), [
+    'CAIRN_LISTEN_URL goes with DATABASE_URL: it is another way to the same database',
+  ])
+  t.same(faultsOf({ DATABASE_URL: 'postgres://d', CAIRN_LISTEN_URL: 'http://u:hunter2@h' }), [
+    'CAIRN_LISTEN_URL must match pattern "^postgres(ql)?://"',
+  ])
 })
 
 t.test('a URL that is refused is not repeated: it may hold a password', async (t) => {

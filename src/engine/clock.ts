@@ -28,6 +28,12 @@ export interface Timer {
 /** What makes an LRUCache's entries age by the clock. */
 export const timedBy = (clock: Clock) => ({ perf: { now: () => clock.monotonic() }, ttlResolution: 0 })
 
+/** Round trips on busy machines put a node's idea of the database's clock wrong by no more than this. */
+const CLOCK_ERROR_MS = 1_000
+
+/** A time that the database's clock has passed, even if `now()` is ahead of it: for what is to be claimed at once. */
+export const alreadyDue = (clock: Pick<Clock, 'now'>): number => clock.now() - CLOCK_ERROR_MS
+
 /** setTimeout's own limit: 2³¹ − 1 ms, about 24.8 days. */
 const LONGEST_TIMEOUT_MS = 2_147_483_647
 

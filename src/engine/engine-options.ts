@@ -9,6 +9,12 @@ export interface EngineOptions {
   /** postgres://…; absent: an embedded PostgreSQL whose data lies in `dataDir`. */
   readonly databaseUrl?: string | null
   readonly dataDir?: string
+  /** NOTIFY as a hint to other nodes; without it they find by polling alone what concerns them. */
+  readonly notify?: boolean
+  /** Where to LISTEN when `databaseUrl` leads through PgBouncer: an address of PostgreSQL itself. */
+  readonly listenUrl?: string | null
+  /** How often a node looks for what it was not told: claims, inboxes, what other nodes commit to what is watched here. */
+  readonly pollMs?: number
   /** Connections for everything but flushes and heartbeats. */
   readonly poolSize?: number
   /** Writer connections. */
@@ -38,11 +44,14 @@ export interface EngineOptions {
 }
 
 /** The options with their defaults. */
-export type EngineSettings = Required<Omit<EngineOptions, 'databaseUrl'>> & { readonly databaseUrl: string | null }
+export type EngineSettings = Required<EngineOptions>
 
 export const settingsOf = (options: EngineOptions): EngineSettings => ({
   databaseUrl: null,
   dataDir: resolve('.cairn'),
+  notify: true,
+  listenUrl: null,
+  pollMs: 250,
   poolSize: 10,
   lanes: 1,
   prepare: true,

@@ -40,6 +40,8 @@ export class FeedPoll {
   readonly #tails: ReadonlyMap<string, Tail>
   readonly #workflows: WorkflowWatch
   readonly #hears: FeedPollHears
+  readonly #nudged = new Set<Tail>()
+  #isReading = false
   #polls = 0
   #changedSince: number | null = null
 
@@ -67,6 +69,29 @@ export class FeedPoll {
     }
   }
 
+  /** Reads this tail at once, together with what is nudged meanwhile; what fails is read by the next poll. */
+  nudge(tail: Tail): void {
+    this.#nudged.add(tail)
+    if (!this.#isReading) void this.#readNudged()
+  }
+
+  async #readNudged(): Promise<void> {
+    this.#isReading = true
+    try {
+      while (this.#nudged.size > 0) {
+        const tails = [...this.#nudged]
+        this.#nudged.clear()
+        const asked = tails.flatMap(({ executionId, next }) => (next === null ? [] : { executionId, after: next - 1 }))
+        await this.#pollAll(asked)
+      }
+    } catch (error) {
+      this.#nudged.clear()
+      this.#options.log.debug({ err: error }, 'reading what another node told of failed; the next poll will')
+    } finally {
+      this.#isReading = false
+    }
+  }
+
   async #pollTails(all: boolean): Promise<void> {
     const asked: { executionId: string; after: number }[] = []
     for (const tail of this.#tails.values()) {
@@ -76,6 +101,10 @@ export class FeedPoll {
       if (!all && !isYoung && this.#options.isOwnedHere(tail.executionId)) continue
       asked.push({ executionId: tail.executionId, after: tail.next - 1 })
     }
+    await this.#pollAll(asked)
+  }
+
+  async #pollAll(asked: readonly { executionId: string; after: number }[]): Promise<void> {
     for (let i = 0; i < asked.length; i += POLL_TAILS) {
       await this.#pollBatch(asked.slice(i, i + POLL_TAILS))
     }

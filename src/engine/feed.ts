@@ -16,6 +16,8 @@ export interface FeedOptions extends FeedPollOptions {
   readonly history: Pick<History, 'progress'>
   /** How often the journals of other nodes' executions are read. */
   readonly pollMs?: number
+  /** Somebody watches an execution, or a workflow, that nobody here has watched. */
+  readonly onWatched?: (id: string) => void
 }
 
 const POLL_MS = 250
@@ -68,14 +70,17 @@ export class Feed {
     }
   }
 
-  /** O(1). Ask it when events are committed, not when they are made: somebody may have come meanwhile. */
-  isWatched(executionId: string): boolean {
-    return this.#tails.has(executionId)
+  /**
+   * An execution, or a workflow. O(1). Ask it when events are committed, not when they are made: somebody may have come
+   * meanwhile.
+   */
+  isWatched(id: string): boolean {
+    return this.#tails.has(id) || this.#workflows.has(id)
   }
 
-  /** The executions that are watched here, for telling their owners. */
-  watched(): IterableIterator<string> {
-    return this.#tails.keys()
+  /** The executions and workflows that are watched here, for telling their owners. */
+  watched(): string[] {
+    return [...this.#tails.keys(), ...this.#workflows.workflowIds]
   }
 
   /** Takes an execution's events, committed and consecutive. */
@@ -88,9 +93,15 @@ export class Feed {
     this.#tails.get(executionId)?.hint({ ...message, executionId })
   }
 
-  /** Another node has said that it committed something: read now instead of at the next poll. */
-  nudge(executionId: string): void {
-    this.#tails.get(executionId)?.fill()
+  /**
+   * Another node has said that it committed events up to `seq` (null: whatever there is): read them now instead of at the next
+   * poll. False when nobody watches here.
+   */
+  nudge(executionId: string, seq: number | null): boolean {
+    const tail = this.#tails.get(executionId)
+    if (tail === undefined) return false
+    if (tail.hear(seq ?? tail.next ?? 0)) this.#poll.nudge(tail)
+    return true
   }
 
   /** Takes a change of an execution's status, committed. */
@@ -113,7 +124,10 @@ export class Feed {
     listener: Listener,
     options: Pick<SubscribeOptions, 'ready'> = {},
   ): Subscription {
-    return this.#workflows.subscribe(workflowId, listener, options.ready ?? always)
+    const isNew = !this.#workflows.has(workflowId)
+    const subscription = this.#workflows.subscribe(workflowId, listener, options.ready ?? always)
+    if (isNew) this.#options.onWatched?.(workflowId)
+    return subscription
   }
 
   /**
@@ -194,6 +208,7 @@ export class Feed {
     if (tail === undefined) {
       tail = new Tail(executionId, this.#context)
       this.#tails.set(executionId, tail)
+      this.#options.onWatched?.(executionId)
     }
     const subscriber = new Subscriber(tail, this.#context, options, listener)
     tail.subscribers.add(subscriber)

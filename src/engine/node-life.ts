@@ -1,6 +1,7 @@
 import { CairnError } from '../errors.ts'
 import type { Append } from '../repository/flush.ts'
 import type { LaneWriter } from '../repository/lane.ts'
+import type { Notifications } from '../repository/notifications.ts'
 import type { Store } from '../repository/store.ts'
 import type { ActionRegistry } from './actions/registry.ts'
 import type { AttemptSlots } from './attempt-slots.ts'
@@ -13,6 +14,7 @@ import type { Executor } from './executor.ts'
 import { lossOf } from './failover.ts'
 import type { Feed } from './feed.ts'
 import { HeldBytes } from './held-bytes.ts'
+import { Hints } from './hints.ts'
 import type { History } from './history.ts'
 import { Journal } from './journal.ts'
 import type { Log } from './log.ts'
@@ -25,6 +27,8 @@ import type { Secrets } from './secrets.ts'
 /** What outlives a life of the node. */
 export interface NodeParts {
   readonly store: Store
+  /** null: nodes find each other's work by polling alone. */
+  readonly notifications: Notifications | null
   readonly clock: Clock
   readonly actions: ActionRegistry
   readonly slots: AttemptSlots
@@ -50,15 +54,16 @@ export class NodeLife {
   readonly owned: OwnedExecutions
   readonly ownership: Ownership
   readonly claiming: Claiming
+  readonly hints: Hints | null
   readonly #lanes: readonly LaneWriter[]
   readonly #parts: NodeParts
   #draining: Promise<void> | null = null
 
   constructor(parts: NodeParts, onDeath: (reason: string) => void) {
     const { store, clock, log, observer, settings } = parts
-    const { leaseMs, lanes, maxRunning, maxHeldBytes } = settings
+    const { leaseMs, pollMs, lanes, maxRunning, maxHeldBytes } = settings
     this.#parts = parts
-    this.ownership = new Ownership({ store, clock, log, leaseMs, lanes, onDeath })
+    this.ownership = new Ownership({ store, clock, log, leaseMs, pollMs, lanes, onDeath })
     this.#lanes = Array.from({ length: lanes }, (_, lane) => store.openLane(this.ownership.node, lane))
     this.journal = new Journal({
       lanes: this.#lanes,
@@ -78,6 +83,9 @@ export class NodeLife {
       owned: this.owned,
       mayClaim: () => this.ownership.mayClaim,
     })
+    const { feed, notifications } = parts
+    const { node, owned, ownership } = this
+    this.hints = notifications && new Hints({ node, notifications, clock, log, feed, owned, ownership })
   }
 
   get node(): string {
@@ -93,6 +101,7 @@ export class NodeLife {
       await this.#closeLanes()
       throw error
     }
+    this.hints?.start()
   }
 
   /** PostgreSQL has failed over: when it lost what this life stands on, the life ends. */
@@ -122,11 +131,14 @@ export class NodeLife {
     await this.drain()
     // What was written last, starts for other nodes among it, is not to be left in doubt.
     await Promise.race([this.journal.idle(), this.#after(LAST_FLUSH_MS)])
+    const isAllGiven = this.owned.size === 0
     const error = new CairnError('ENGINE_STOPPING')
     this.owned.drop(error)
     this.journal.close(error)
     await this.#closeLanes()
     await this.ownership.stop()
+    if (!isAllGiven) this.hints?.claimable()
+    await this.hints?.stop()
   }
 
   /** The end of a dead node: it forgets everything and tells nobody. */
@@ -134,7 +146,7 @@ export class NodeLife {
     this.ownership.end()
     this.journal.close(error)
     this.owned.drop(error)
-    await this.#closeLanes()
+    await Promise.all([this.#closeLanes(), this.hints?.end()])
   }
 
   #after(ms: number): Promise<void> {
@@ -156,9 +168,15 @@ export class NodeLife {
       journal: this.journal,
       mayPerform: this.ownership.mayPerform,
       onCommitted: (executor: Executor, append: Append) => this.#tell(executor, append),
-      onLeft: (executor: Executor) => this.owned.forget(executor),
+      onLeft: (executor: Executor) => this.#forget(executor),
       pokeInbox: (executionId: string) => this.owned.poke(executionId),
     }
+  }
+
+  #forget(executor: Executor): void {
+    this.owned.forget(executor)
+    // Whoever owns it next is to know who listens here.
+    if (this.#parts.feed.isWatched(executor.id)) this.hints?.watched(executor.id)
   }
 
   /** Only now may anybody hear of it. */
@@ -166,12 +184,16 @@ export class NodeLife {
     const { feed, observer, log } = this.#parts
     this.owned.answered(append.inboxIds)
     feed.publish(id, append.events)
+    this.hints?.committed(id, append.events.at(-1)!.seq)
     logCommitted(log, row, append)
     observer.committed(row, append)
     const image = append.insert ?? append.row
     if (image === undefined) return
     const { status, lastSeq, updatedAt } = image
-    const { percentage } = append.events.at(-1)!
-    feed.executionChanged({ id, workflowId: row.workflowId, status, lastSeq, percentage, updatedAt })
+    const { type, percentage } = append.events.at(-1)!
+    const change = { id, workflowId: row.workflowId, status, lastSeq, percentage, updatedAt }
+    feed.executionChanged(change)
+    this.hints?.changed(change)
+    if (type === 'execution.released') this.hints?.claimable()
   }
 }

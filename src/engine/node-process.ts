@@ -53,7 +53,7 @@ export interface NodeGauges {
   running(): number
   /** Appends that wait for the database or are being flushed. */
   queueDepth(): number
-  /** Executions that somebody watches here. */
+  /** Executions and workflows that somebody watches here. */
   subscribers(): number
   /** ms since the lease was last renewed; null without one. */
   leaseAgeMs(): number | null
@@ -122,7 +122,7 @@ export class NodeProcess {
   readonly gauges: NodeGauges = {
     running: () => this.#life?.owned.size ?? 0,
     queueDepth: () => this.#life?.journal.depth() ?? 0,
-    subscribers: () => (this.#running === null ? 0 : [...this.#running.parts.feed.watched()].length),
+    subscribers: () => (this.#running === null ? 0 : this.#running.parts.feed.watched().length),
     leaseAgeMs: () => this.#life?.ownership.leaseAgeMs ?? null,
     removed: () => {
       const { executions = 0, events = 0 } = this.#running?.housekeeping?.retention ?? {}
@@ -162,10 +162,10 @@ export class NodeProcess {
     const { log } = settings
     const observer = guarded(settings.observer, log)
     const clock = this.#clock
-    const { store, upkeep } = storage
+    const { store, upkeep, notifications = null } = storage
     const secrets = new Secrets(
       settings.secrets,
-      credentialsIn({ ...settings.targets, databaseUrls: [settings.databaseUrl] }),
+      credentialsIn({ ...settings.targets, databaseUrls: [settings.databaseUrl, settings.listenUrl] }),
     )
     const builtIn = builtInActions({ ...settings.targets, secrets, maxPayloadBytes: settings.maxPayloadBytes })
     const actions = new ActionRegistry([...builtIn.actions, ...settings.actions])
@@ -173,10 +173,11 @@ export class NodeProcess {
     const statistics = new StatisticsReader({ store, clock, log })
     const history = new History({ store, plans, medians: (id) => statistics.medians(id), now: () => clock.now() })
     const isOwnedHere = (executionId: string): boolean => this.#life?.owned.has(executionId) ?? false
-    const feed = new Feed({ store, history, isOwnedHere, clock, log })
+    const onWatched = (id: string): void => this.#life?.hints?.watched(id)
+    const feed = new Feed({ store, history, isOwnedHere, onWatched, pollMs: settings.pollMs, clock, log })
     const slots = new AttemptSlots(settings.maxAttempts)
     const compaction = new Compaction()
-    const reading = { history, plans, feed }
+    const reading = { history, plans, feed, notifications }
     const parts: NodeParts = { store, clock, actions, slots, secrets, ...reading, compaction, observer, log, settings }
     const life = (): NodeLife | null => this.#life
     const { retentionDays, housekeepingMs: everyMs } = settings

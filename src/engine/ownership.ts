@@ -19,12 +19,12 @@ export interface OwnershipOptions {
   readonly clock: Clock
   readonly log: Log
   readonly leaseMs: number
+  readonly pollMs: number
   readonly lanes: number
   /** The lease was not renewed, or somebody swept this node away. */
   readonly onDeath: (reason: string) => void
 }
 
-const POLL_MS = 250
 const INBOX_BATCH = 1000
 const ROTATE_MS = 30_000
 
@@ -107,8 +107,8 @@ export class Ownership {
       async () => claiming.unsure(),
     )
     this.#every(
-      () => POLL_MS * (0.8 + 0.4 * clock.random()),
-      () => this.#tick(),
+      () => this.#options.pollMs * (0.8 + 0.4 * clock.random()),
+      () => this.poll(),
     )
     this.claimSoon()
   }
@@ -116,6 +116,17 @@ export class Ownership {
   /** Claims at once instead of at the next poll. */
   claimSoon(): void {
     this.#claiming?.soon()
+  }
+
+  /** Claims what can be claimed, and reads the inbox of what is owned; done every `pollMs`. */
+  async poll(): Promise<void> {
+    this.claimSoon()
+    const { store, log } = this.#options
+    try {
+      if (this.#owned!.size > 0) this.#owned!.receive(await store.inboxOfOwner(this.node, INBOX_BATCH))
+    } catch (error) {
+      log.warn({ err: error }, 'inbox not read')
+    }
   }
 
   /** No claims any more; heartbeats go on. */
@@ -190,16 +201,6 @@ export class Ownership {
       this.claimSoon()
     } catch (error) {
       log.warn({ err: error }, 'sweep failed')
-    }
-  }
-
-  async #tick(): Promise<void> {
-    this.claimSoon()
-    const { store, log } = this.#options
-    try {
-      if (this.#owned!.size > 0) this.#owned!.receive(await store.inboxOfOwner(this.node, INBOX_BATCH))
-    } catch (error) {
-      log.warn({ err: error }, 'inbox not read')
     }
   }
 

@@ -109,7 +109,12 @@ export class Requests {
     // Only a hint: the item is durable, and whoever lives polls for it.
     const life = this.#life()
     if (life?.owned.has(executionId)) life.owned.poke(executionId)
-    else life?.ownership.claimSoon()
+    else {
+      life?.ownership.claimSoon()
+      life?.hints?.posted(executionId)
+      const { maxRunning } = this.#parts.settings
+      if (life?.ownership.isAlive === false || (life?.owned.size ?? 0) >= maxRunning) life?.hints?.claimable()
+    }
     return { requestId, replayed: false }
   }
 

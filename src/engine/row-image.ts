@@ -1,4 +1,5 @@
 import type { ExecutionImage } from '../repository/execution-row.ts'
+import { alreadyDue } from './clock.ts'
 import type { ExecutionState } from './core/state.ts'
 import { isFinished } from './core/state.ts'
 import type { Draft } from './draft.ts'
@@ -33,7 +34,7 @@ export function imageOf(
     output: state.output,
     error: state.error,
     owner: isGiven ? null : node,
-    wakeAt: isReleased && state.status === 'running' ? clock.now() : wakeAtOf(state, last.data),
+    wakeAt: isReleased && state.status === 'running' ? alreadyDue(clock) : wakeAtOf(state, last.data),
     startedAt: state.startedAt,
     completedAt: state.completedAt,
     lastSeq: last.seq,

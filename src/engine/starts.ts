@@ -3,6 +3,7 @@ import type { Plan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
+import { alreadyDue } from './clock.ts'
 import { FORMAT } from './core/state.ts'
 import { encode } from './encode.ts'
 import { fingerprint } from './fingerprint.ts'
@@ -103,6 +104,7 @@ export class Starts {
       })
     })
     life.ownership.claimSoon()
+    if (row.wakeAt === null) life.hints?.claimable()
     return append.insert
   }
 
@@ -113,7 +115,7 @@ export class Starts {
     return {
       executionId: row.id,
       events: [event],
-      insert: { ...row, wakeAt: startAt, lastSeq: 1 },
+      insert: { ...row, wakeAt: row.wakeAt ?? alreadyDue(this.#parts.clock), lastSeq: 1 },
       inboxIds: [],
       bytes: event.text.length,
       statistics: [{ workflowId: row.workflowId, version: row.workflowVersion, status: { from: null, to: 'pending' } }],
@@ -133,7 +135,9 @@ export class Starts {
       append,
     )
     if (!replayed) {
-      this.#lifeOrNull()?.ownership.claimSoon()
+      const life = this.#lifeOrNull()
+      life?.ownership.claimSoon()
+      if (life !== null && row.wakeAt === null && !this.#hasRoom(life, row)) life.hints?.claimable()
       return { execution: append.insert, replayed }
     }
     const execution = await store.findExecutionView(resourceId)

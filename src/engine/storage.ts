@@ -2,6 +2,7 @@ import { openDatabase } from '../repository/connection.ts'
 import { startEmbedded } from '../repository/embedded-postgres.ts'
 import { checkDurability, migrate } from '../repository/migrate.ts'
 import { isReadOnly } from '../repository/nodes.ts'
+import { createNotifications, type Notifications } from '../repository/notifications.ts'
 import { createStore, type Store } from '../repository/store.ts'
 import { createUpkeep, type Upkeep } from '../repository/upkeep.ts'
 import type { EngineSettings } from './engine-options.ts'
@@ -9,6 +10,8 @@ import type { EngineSettings } from './engine-options.ts'
 /** What a node stands on: PostgreSQL, or the simulation's model of it. */
 export interface Storage {
   readonly store: Store
+  /** How nodes hint each other; without it they poll alone. */
+  readonly notifications?: Notifications
   /** What housekeeping works with; without it nothing is ever removed. */
   readonly upkeep?: Upkeep
   /** No other process used the embedded data folder when we came: every other node that it knows is dead. */
@@ -25,10 +28,11 @@ export interface Storage {
 
 /** Opens PostgreSQL, an embedded one when no URL is given. Nothing is connected to before the first statement. */
 export async function openStorage(settings: EngineSettings): Promise<Storage> {
-  const { databaseUrl, dataDir, poolSize, prepare, leaseMs, log } = settings
+  const { databaseUrl, dataDir, notify, listenUrl, poolSize, prepare, leaseMs, log } = settings
   const embedded = databaseUrl === null ? await startEmbedded({ dataDir }) : null
   const database = openDatabase({
     url: embedded?.url ?? databaseUrl!,
+    listenUrl,
     poolSize,
     prepare,
     pulseMs: Math.min(5_000, Math.max(1_000, leaseMs / 5)),
@@ -36,6 +40,7 @@ export async function openStorage(settings: EngineSettings): Promise<Storage> {
   })
   return {
     store: createStore(database),
+    ...(notify && { notifications: createNotifications(database) }),
     upkeep: createUpkeep(database),
     isExclusive: embedded?.exclusive === true,
     async prepare() {

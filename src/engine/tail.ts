@@ -86,6 +86,12 @@ export class Tail {
     this.fill()
   }
 
+  /** Events up to `seq` are committed elsewhere. True when it does not have them yet and nobody reads them already. */
+  hear(seq: number): boolean {
+    this.#heard = Math.max(this.#heard, seq)
+    return this.next !== null && seq >= this.next && !this.#filling
+  }
+
   /** Takes what is not in the journal; it is heard between the last event and the next one, or not at all. */
   hint(message: StartedHint): void {
     if (this.next === null) return

@@ -20,6 +20,10 @@ export class WorkflowWatch {
     return [...this.#watchers.keys()]
   }
 
+  has(workflowId: string): boolean {
+    return this.#watchers.has(workflowId)
+  }
+
   subscribe(workflowId: string, listener: Listener, ready: () => boolean): Subscription {
     const watcher = new Watcher(workflowId, listener, ready)
     const watchers = this.#watchers.get(workflowId) ?? new Set()

@@ -7,6 +7,8 @@ import { cut, watch } from './watched-connection.ts'
 export interface DatabaseOptions {
   /** A postgres:// URL; what it leaves out comes from the standard PG… environment. */
   readonly url: string
+  /** The same database by a way that LISTEN survives, when `url` leads through a pooler. */
+  readonly listenUrl?: string | null
   /** Connections for everything but flushes and heartbeats. */
   readonly poolSize?: number
   /** Named prepared statements; off behind a PgBouncer older than 1.21. */
@@ -38,6 +40,8 @@ export interface Database {
   connectLane(silenceMs: number): Promise<LaneConnection>
   /** One connection whose statements may take as long as they need, for as long as `use` runs. */
   withPatience<Result>(use: (pool: pg.Pool) => Promise<Result>): Promise<Result>
+  /** A connection for LISTEN, not connected yet. */
+  listenerClient(): pg.Client
   /** Ends the pools; safe to call twice. Lanes are closed by who opened them. */
   close(): Promise<void>
 }
@@ -52,7 +56,8 @@ const farewellMs = 5_000
  * bigint columns (times in ms, seq) come as numbers: all of them stay below 2^53.
  */
 export function openDatabase(options: DatabaseOptions): Database {
-  const { url, poolSize = 10, prepare = true, pulseMs = 5_000, silenceMs = 30_000, onError = () => {} } = options
+  const { url, listenUrl, poolSize = 10, prepare = true } = options
+  const { pulseMs = 5_000, silenceMs = 30_000, onError = () => {} } = options
   const types = new pg.TypeOverrides()
   types.setTypeParser(pg.types.builtins.INT8, Number)
   const config: pg.ClientConfig = {
@@ -120,6 +125,13 @@ export function openDatabase(options: DatabaseOptions): Database {
       const patient = openPool(0, { max: 1 })
       return use(patient).finally(() => farewell(() => patient.end()))
     },
+    listenerClient: () =>
+      new pg.Client({
+        ...config,
+        connectionString: listenUrl ?? url,
+        application_name: 'cairn listener',
+        query_timeout: connectTimeoutMs,
+      }),
     close() {
       closed ??= farewell(async () => {
         await db.destroy()

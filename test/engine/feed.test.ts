@@ -591,7 +591,7 @@ t.test(
       valve.isOpen = true
       subscription.resume()
     }
-    feed.nudge(id)
+    feed.nudge(id, null)
     await Promise.all(all.map(({ valve }) => valve.heard.until((messages) => seqsOf(messages).at(-1) === count + 1)))
     t.ok(all.length > 10)
     for (const { valve, after } of all) {

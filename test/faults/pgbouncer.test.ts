@@ -33,7 +33,7 @@ async function open(t: Test, poolSize = 4) {
   const { url: direct } = await createTestDatabase(t)
   const pooler = await startPgBouncer(t, { program: program!, url: direct, poolSize })
   const start = (calls: Calls = {}, more: EngineOptions = {}) =>
-    startEngine(t, calls, { databaseUrl: pooler.url, prepare: false, ...more })
+    startEngine(t, calls, { databaseUrl: pooler.url, notify: false, prepare: false, ...more })
   const sql = (text: string) => withClient(direct, async (client) => (await client.query(text)).rows)
   return { pooler, start, sql }
 }
