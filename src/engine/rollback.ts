@@ -1,5 +1,6 @@
 import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
+import { keptCheckpoints } from './core/checkpoint.ts'
 import type { Fact } from './core/event.ts'
 import type { ExecutionState } from './core/state.ts'
 import type { ExecutionWriter } from './execution-writer.ts'
@@ -26,7 +27,7 @@ export async function rolledBack(
   const { checkpoint, requestId, resume, reason } = request
   try {
     await writer.written()
-    const { state, bytes } = await history.load(row.id, checkpoint.seq)
+    const { plan, state, bytes } = await history.load(row.id, checkpoint.seq)
     const { mailbox, generation, seq } = present()
     const before = new Set(state.mailbox.map((signal) => signal.id))
     const data = {
@@ -37,6 +38,7 @@ export async function rolledBack(
       kept: mailbox.filter((signal) => !before.has(signal.id)),
       resume,
       ...(reason !== undefined && { reason }),
+      ...(plan.checkpoints.compact && { oldestIndex: keptCheckpoints(present())[0]!.index }),
     }
     // The journal's numbers go on; `at` stays the checkpoint's, so that transition knows how long ago it was.
     state.seq = seq

@@ -18,6 +18,12 @@ function keepLast(list: Checkpoint[], checkpoint: Checkpoint, keep: number): voi
   if (list.length > keep) list.shift()
 }
 
+/** Those before `index` are no longer kept. */
+export function forgetCheckpointsBefore({ checkpoints }: ExecutionState, index: number): void {
+  checkpoints.recent = checkpoints.recent.filter((checkpoint) => checkpoint.index >= index)
+  checkpoints.root = checkpoints.root.filter((checkpoint) => checkpoint.index >= index)
+}
+
 /** All that are kept, oldest first. */
 export function keptCheckpoints(state: ExecutionState): readonly Checkpoint[] {
   const kept = new Map<number, Checkpoint>()

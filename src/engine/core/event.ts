@@ -108,6 +108,8 @@ export interface RolledBack extends Answer {
   readonly kept: readonly Signal[]
   /** Goes on at once instead of being paused. */
   readonly resume: boolean
+  /** With compaction: the oldest checkpoint that was kept. What earlier ones need may be gone, though the one gone back to kept them. */
+  readonly oldestIndex?: number
 }
 
 /** The fact alone, before its executor gives it a seq and a time. */
