@@ -40,6 +40,10 @@ export const errors = {
   ],
   SUBSCRIPTIONS_FULL: ['This socket holds %s subscriptions already, the most it may; open another one', 429],
   UPGRADE_REQUIRED: ['This address is a WebSocket: connect with an upgrade', 426],
+  FORMAT_UNKNOWN: [
+    'Execution %s was started by a newer release (format %s), which this node cannot read: ask a node of that release, or again when all run it',
+    503,
+  ],
   HISTORY_INVALID: ['The history of execution %s cannot be read: %s', 500],
   INTERNAL: ['Something went wrong inside Cairn; the log has error id %s', 500],
 } as const satisfies Record<string, readonly [message: string, status: number]>

@@ -3,7 +3,6 @@ import { isUnavailable } from '../repository/classify.ts'
 import type { Store } from '../repository/store.ts'
 import { type BatchLoadOptions, type LoadOutcome, loadMany } from './batch-load.ts'
 import type { Clock } from './clock.ts'
-import { FORMAT } from './core/state.ts'
 import type { Log } from './log.ts'
 import type { OwnedExecutions } from './owned-executions.ts'
 
@@ -11,6 +10,8 @@ export interface ClaimingOptions {
   readonly store: Pick<Store, 'claim' | 'findOwned'> & BatchLoadOptions['store']
   readonly plans: BatchLoadOptions['plans']
   readonly history: BatchLoadOptions['history']
+  /** Executions of other formats are left to the nodes that know them. */
+  readonly formats: readonly number[]
   readonly clock: Clock
   readonly log: Log
   readonly node: string
@@ -89,10 +90,10 @@ export class Claiming {
   }
 
   async #claim(limit: number): Promise<readonly Claimed[]> {
-    const { store, node, owned, maxRunning } = this.#options
+    const { store, formats, node, owned, maxRunning } = this.#options
     const room = Math.max(0, maxRunning - owned.size - this.#claimed.size)
     try {
-      return await store.claim(node, { limit, room, formats: [FORMAT] })
+      return await store.claim(node, { limit, room, formats })
     } catch (error) {
       this.#isUnsure = true
       throw error

@@ -1,22 +1,24 @@
 import { LRUCache } from 'lru-cache'
 import type { Plan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
-import type { ExecutionRow } from '../repository/executions.ts'
+import type { ExecutionRow, ExecutionView } from '../repository/executions.ts'
 import type { Store } from '../repository/store.ts'
 import { type CheckpointState, checkpointStateOf, findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
 import { type Medians, type Progress, progressOf, type StepProgress } from './core/progress.ts'
-import { type Checkpoint, type ExecutionState, isFinished } from './core/state.ts'
+import { type Checkpoint, type ExecutionState, FORMATS, isFinished } from './core/state.ts'
 import { Latest } from './latest.ts'
 import type { Plans } from './plans.ts'
 import { advance, FoldError, GapError, type Replay, type ReplayStore, replay } from './replay.ts'
 
 export interface HistoryOptions {
-  readonly store: ReplayStore & Pick<Store, 'findExecution'>
+  readonly store: ReplayStore & Pick<Store, 'findExecution' | 'findExecutionView'>
   readonly plans: Pick<Plans, 'get'>
   /** Median duration (ms) of each step by id from the workflow's statistics; empty while there are none. */
   readonly medians: (workflowId: string) => Promise<Medians>
   /** The database's clock, ms since 1970. */
   readonly now: () => number
+  /** The formats that can be folded here; those of this release by default. */
+  readonly formats?: readonly number[]
   /** What the cached states may take together, in bytes. */
   readonly cacheBytes?: number
 }
@@ -70,7 +72,7 @@ export class History {
 
   /**
    * A state of the caller's own, folded up to `through`: for taking an execution over. One that is quarantined is failed,
-   * whatever its events fold to. EXECUTION_NOT_FOUND, HISTORY_INVALID.
+   * whatever its events fold to. EXECUTION_NOT_FOUND, FORMAT_UNKNOWN, HISTORY_INVALID.
    */
   async load(executionId: string, through?: number): Promise<LoadedExecution> {
     const { row, plan } = await this.#find(executionId)
@@ -81,12 +83,25 @@ export class History {
     }
   }
 
-  /** Signals that no step has taken. EXECUTION_NOT_FOUND, HISTORY_INVALID. */
+  /** Signals that no step has taken; 0 when its format is unknown here. EXECUTION_NOT_FOUND, HISTORY_INVALID. */
   async untakenSignals(executionId: string): Promise<number> {
-    return this.#valid(executionId, ({ replay }) => replay.state.mailbox.length)
+    const count = this.#valid(executionId, ({ replay }) => replay.state.mailbox.length)
+    return unlessUnknown(count, async () => 0)
   }
 
-  /** How far an execution has come. EXECUTION_NOT_FOUND. An unreadable history leaves what the row says. */
+  /**
+   * How far an execution has come, as far as that can be said without a fold where its format is unknown here: no steps then.
+   * For subscribers, who hear the events besides. EXECUTION_NOT_FOUND.
+   */
+  async overview(executionId: string): Promise<Progress> {
+    return unlessUnknown(this.progress(executionId), async () => {
+      const view = await this.#options.store.findExecutionView(executionId)
+      if (view === null) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
+      return progressOfRow(view, null)
+    })
+  }
+
+  /** How far an execution has come. EXECUTION_NOT_FOUND, FORMAT_UNKNOWN. An unreadable history leaves what the row says. */
   async progress(executionId: string): Promise<Progress> {
     try {
       const entry = await this.#latest.get(executionId)
@@ -102,19 +117,19 @@ export class History {
     }
   }
 
-  /** Every step of the definition with status, attempts and timings. EXECUTION_NOT_FOUND, HISTORY_INVALID. */
+  /** Every step of the definition with status, attempts and timings. EXECUTION_NOT_FOUND, FORMAT_UNKNOWN, HISTORY_INVALID. */
   async steps(executionId: string): Promise<readonly StepProgress[]> {
     const none: Medians = new Map()
     return this.#valid(executionId, ({ plan, replay }) => progressOf(plan, replay.state, none, 0).steps)
   }
 
-  /** The checkpoints that are kept, oldest first. EXECUTION_NOT_FOUND, HISTORY_INVALID. */
+  /** The checkpoints that are kept, oldest first. EXECUTION_NOT_FOUND, FORMAT_UNKNOWN, HISTORY_INVALID. */
   async checkpoints(executionId: string): Promise<readonly Checkpoint[]> {
     return this.#valid(executionId, ({ replay }) => keptCheckpoints(replay.state))
   }
 
   /**
-   * One checkpoint with its complete state. EXECUTION_NOT_FOUND, HISTORY_INVALID; CHECKPOINT_NOT_FOUND when it never existed
+   * One checkpoint with its complete state. EXECUTION_NOT_FOUND, FORMAT_UNKNOWN, HISTORY_INVALID; CHECKPOINT_NOT_FOUND when it never existed
    * (or is superseded and not yet reached again), CHECKPOINT_GONE when it is no longer kept.
    */
   async checkpoint(executionId: string, index: number): Promise<CheckpointView> {
@@ -183,6 +198,8 @@ export class History {
   async #find(executionId: string): Promise<{ row: ExecutionRow; plan: Plan }> {
     const row = await this.#options.store.findExecution(executionId)
     if (row === null) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
+    const { formats = FORMATS } = this.#options
+    if (!formats.includes(row.format)) throw new CairnError('FORMAT_UNKNOWN', [executionId, row.format])
     return { row, plan: await this.#options.plans.get(row.workflowId, row.workflowVersion) }
   }
 }
@@ -196,6 +213,16 @@ export function loadedFrom(row: ExecutionRow, plan: Plan, { state, quarantine, b
 export function invalid(executionId: string, error: unknown): unknown {
   if (!(error instanceof FoldError)) return error
   return new CairnError('HISTORY_INVALID', [executionId, error.message], { cause: error })
+}
+
+/** The answer, or what is said instead where the execution's format is not known. */
+async function unlessUnknown<T>(answer: Promise<T>, instead: () => Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof CairnError && error.code === 'FORMAT_UNKNOWN') return instead()
+    throw error
+  }
 }
 
 /** Out of service: the journal's last word, which is never folded. */
@@ -212,15 +239,15 @@ function quarantined(progress: Progress, at: number): Progress {
 }
 
 /** What is left to say when the journal cannot be folded. */
-function progressOfRow(row: ExecutionRow, plan: Plan): Progress {
+function progressOfRow(row: ExecutionRow | ExecutionView, plan: Plan | null): Progress {
   return {
     executionId: row.id,
     status: row.status,
     requested: row.requested,
     currentStep: null,
     completedSteps: 0,
-    totalSteps: plan.leafCount,
-    percentage: row.status === 'completed' ? 100 : 0,
+    totalSteps: plan?.leafCount ?? 0,
+    percentage: 'percentage' in row ? row.percentage : row.status === 'completed' ? 100 : 0,
     estimatedRemainingMs: null,
     estimatedCompletionAt: null,
     steps: [],

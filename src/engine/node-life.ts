@@ -30,6 +30,8 @@ export interface NodeParts {
   /** null: nodes find each other's work by polling alone. */
   readonly notifications: Notifications | null
   readonly clock: Clock
+  /** Formats that this release can fold, oldest first; new executions take the last. */
+  readonly formats: readonly number[]
   readonly actions: ActionRegistry
   readonly slots: AttemptSlots
   readonly secrets: Secrets
@@ -78,6 +80,7 @@ export class NodeLife {
     this.claiming = new Claiming({
       ...{ store, clock, log, maxRunning, maxHeldBytes },
       plans: parts.plans,
+      formats: parts.formats,
       history: parts.history,
       node: this.node,
       owned: this.owned,

@@ -4,11 +4,12 @@ import { ActionRegistry, builtInActions } from './actions/registry.ts'
 import { AttemptSlots } from './attempt-slots.ts'
 import { type Clock, SystemClock } from './clock.ts'
 import { Compaction } from './compaction.ts'
+import { FORMATS } from './core/state.ts'
 import { Definitions } from './definitions.ts'
 import type { EngineSettings } from './engine-options.ts'
 import { forgetPast } from './failover.ts'
 import { Feed } from './feed.ts'
-import { History } from './history.ts'
+import { History, type HistoryOptions } from './history.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { NodeLife, type NodeParts } from './node-life.ts'
 import { guarded } from './observer.ts'
@@ -34,6 +35,8 @@ type Phase = 'stopped' | 'starting' | 'running' | 'draining' | 'stopping'
 export interface Seams {
   readonly clock: Clock
   readonly openStorage: (settings: EngineSettings) => Promise<Storage>
+  /** What this release can fold, oldest first: tests put releases side by side that differ in it. */
+  readonly formats: readonly number[]
 }
 
 interface Running {
@@ -67,6 +70,7 @@ export class NodeProcess {
   readonly #settings: EngineSettings
   readonly #clock: Clock
   readonly #openStorage: Seams['openStorage']
+  readonly #formats: Seams['formats']
   #phase: Phase = 'stopped'
   #running: Running | null = null
   #life: NodeLife | null = null
@@ -80,6 +84,7 @@ export class NodeProcess {
     this.#settings = settings
     this.#clock = seams.clock ?? new SystemClock()
     this.#openStorage = seams.openStorage ?? openStorage
+    this.#formats = seams.formats ?? FORMATS
   }
 
   get parts(): NodeParts {
@@ -171,13 +176,17 @@ export class NodeProcess {
     const actions = new ActionRegistry([...builtIn.actions, ...settings.actions])
     const plans = new Plans({ store, actions: actions.shapes(), clock })
     const statistics = new StatisticsReader({ store, clock, log })
-    const history = new History({ store, plans, medians: (id) => statistics.medians(id), now: () => clock.now() })
+    const formats = this.#formats
+    const medians: HistoryOptions['medians'] = (id) => statistics.medians(id)
+    const history = new History({ store, plans, formats, medians, now: () => clock.now() })
     const isOwnedHere = (executionId: string): boolean => this.#life?.owned.has(executionId) ?? false
     const onWatched = (id: string): void => this.#life?.hints?.watched(id)
-    const feed = new Feed({ store, history, isOwnedHere, onWatched, pollMs: settings.pollMs, clock, log })
+    // Events need no fold: of an execution whose format is unknown here, subscribers hear them all the same.
+    const shown = { progress: (id: string) => history.overview(id) }
+    const feed = new Feed({ store, history: shown, isOwnedHere, onWatched, pollMs: settings.pollMs, clock, log })
     const slots = new AttemptSlots(settings.maxAttempts)
     const compaction = new Compaction()
-    const reading = { history, plans, feed, notifications }
+    const reading = { formats, history, plans, feed, notifications }
     const parts: NodeParts = { store, clock, actions, slots, secrets, ...reading, compaction, observer, log, settings }
     const life = (): NodeLife | null => this.#life
     const { retentionDays, housekeepingMs: everyMs } = settings

@@ -1,5 +1,5 @@
 import type { Json } from '../definition/json.ts'
-import { CairnError, type ErrorCode } from '../errors.ts'
+import { CairnError, type ErrorCode, errors } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { InboxKind } from '../repository/inbox.ts'
 import type { ControlAction } from './core/control.ts'
@@ -144,8 +144,11 @@ const isEnd = (event: JournalEvent): boolean =>
 const answers = (event: JournalEvent, requestId: string): boolean =>
   event.type !== 'execution.pause_requested' && (event.data as { requestId?: string }).requestId === requestId
 
-function refusalError({ code, parameters }: Refusal, executionStatus: string): CairnError {
-  return new CairnError(code as ErrorCode, parameters, { details: { executionStatus } })
+function refusalError({ code, parameters, action }: Refusal, executionStatus: string): CairnError {
+  const details = { executionStatus }
+  if (Object.hasOwn(errors, code)) return new CairnError(code as ErrorCode, parameters, { details })
+  // The owner is of a newer release and says why in a way that is not known here.
+  return new CairnError('EXECUTION_STATUS_CONFLICT', [parameters[0], executionStatus, action], { details })
 }
 
 const withoutAbsent = (payload: object): Json =>

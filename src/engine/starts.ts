@@ -4,7 +4,6 @@ import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
 import { alreadyDue } from './clock.ts'
-import { FORMAT } from './core/state.ts'
 import { encode } from './encode.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
@@ -154,7 +153,7 @@ export class Starts {
       namespace: 'default',
       workflowId: request.workflowId,
       workflowVersion: version,
-      format: FORMAT,
+      format: this.#parts.formats.at(-1)!,
       status: 'pending',
       requested: null,
       triggeredBy: request.triggeredBy ?? null,

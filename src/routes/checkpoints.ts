@@ -29,7 +29,7 @@ export const checkpointRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngin
         querystring: Type.Object(listQuery),
         response: {
           200: answer('One page', ref(CheckpointList)),
-          ...problems('EXECUTION_NOT_FOUND', 'CURSOR_INVALID', 'HISTORY_INVALID'),
+          ...problems('EXECUTION_NOT_FOUND', 'CURSOR_INVALID', 'FORMAT_UNKNOWN', 'HISTORY_INVALID'),
         },
       },
     },
@@ -58,7 +58,13 @@ export const checkpointRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngin
         }),
         response: {
           200: answer('The checkpoint', ref(CheckpointView)),
-          ...problems('EXECUTION_NOT_FOUND', 'CHECKPOINT_NOT_FOUND', 'CHECKPOINT_GONE', 'HISTORY_INVALID'),
+          ...problems(
+            'EXECUTION_NOT_FOUND',
+            'CHECKPOINT_NOT_FOUND',
+            'CHECKPOINT_GONE',
+            'FORMAT_UNKNOWN',
+            'HISTORY_INVALID',
+          ),
         },
       },
     },

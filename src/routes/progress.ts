@@ -25,7 +25,10 @@ export const progressRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine 
         description: 'Percentage, current step, all steps and the time that is left, by the history of its workflow.',
         tags,
         params: ExecutionParams,
-        response: { 200: answer('The progress', ref(Progress)), ...problems('EXECUTION_NOT_FOUND', 'HISTORY_INVALID') },
+        response: {
+          200: answer('The progress', ref(Progress)),
+          ...problems('EXECUTION_NOT_FOUND', 'FORMAT_UNKNOWN', 'HISTORY_INVALID'),
+        },
       },
     },
     async (request) => progressResource(await engine.getProgress(request.params.executionId)),
@@ -43,7 +46,7 @@ export const progressRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine 
         querystring: Type.Object(listQuery),
         response: {
           200: answer('One page', ref(StepList)),
-          ...problems('EXECUTION_NOT_FOUND', 'CURSOR_INVALID', 'HISTORY_INVALID'),
+          ...problems('EXECUTION_NOT_FOUND', 'CURSOR_INVALID', 'FORMAT_UNKNOWN', 'HISTORY_INVALID'),
         },
       },
     },

@@ -24,9 +24,14 @@ const callAction = (calls: Calls) =>
   })
 
 /** A started engine on a database of the test's own, stopped at its end. */
-export async function startEngine(t: Test, calls: Calls = {}, options: EngineOptions = {}): Promise<WorkflowEngine> {
+export async function startEngine(
+  t: Test,
+  calls: Calls = {},
+  options: EngineOptions = {},
+  seams: ConstructorParameters<typeof WorkflowEngine>[1] = {},
+): Promise<WorkflowEngine> {
   const databaseUrl = options.databaseUrl ?? (await createTestDatabase(t)).url
-  const engine = new WorkflowEngine({ parkAfterMs: 20, ...options, databaseUrl, actions: [callAction(calls)] })
+  const engine = new WorkflowEngine({ parkAfterMs: 20, ...options, databaseUrl, actions: [callAction(calls)] }, seams)
   t.teardown(() => engine.stop())
   await engine.start()
   return engine

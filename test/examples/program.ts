@@ -50,6 +50,10 @@ export async function spawnService(t: Test, given: Record<string, string>): Prom
   const ended = new Promise<number | NodeJS.Signals>((resolve) =>
     child.once('exit', (code, signal) => resolve(signal ?? code!)),
   )
+  // Where the test itself is ended, its teardowns are not run.
+  const end = (): void => void child.kill('SIGKILL')
+  process.once('exit', end)
+  ended.then(() => process.off('exit', end))
   t.teardown(() => {
     child.kill('SIGTERM')
     return ended

@@ -4,6 +4,9 @@ import type { ExecutionError, Signal, StepResult } from './event.ts'
 /** The one integer that names event kinds, fold rules and snapshot shape; an execution keeps its own for life. */
 export const FORMAT = 1
 
+/** The formats that this release can fold, oldest first; new executions take the last. */
+export const FORMATS: readonly number[] = [FORMAT]
+
 export const executionStatuses = [
   'pending',
   'running',
