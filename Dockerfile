@@ -23,6 +23,7 @@ EXPOSE 3000
 # Live only: a service that waits for its database must not be killed for it. Balancers ask /health/ready.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-# Node directly, not npm: SIGTERM must reach it, and it drains before it ends.
+# Node directly, not npm: SIGTERM must reach it. It is not ready at once, hands its executions over and then ends: give it longer
+# than CAIRN_SHUTDOWN_GRACE_MS and CAIRN_DRAIN_MS (docker stop --time 30).
 STOPSIGNAL SIGTERM
 CMD ["node", "src/main.ts"]

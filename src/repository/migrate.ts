@@ -38,13 +38,19 @@ async function migrateOver(pool: pg.Pool): Promise<void> {
   // It borrows the pool, so it is not destroyed: that would end the pool.
   const db = new Kysely<unknown>({ dialect: new MigrationDialect({ pool }) })
   const provider = new FileMigrationProvider({ fs, path, migrationFolder })
-  const known = await new Migrator({ db, provider }).getMigrations()
-  if (known.every((migration) => migration.executedAt !== undefined)) return
+  if (await isMigrated(db, provider)) return
   await db.transaction().execute(async (trx) => {
     await sql`SELECT pg_advisory_xact_lock(${sql.lit(lockId)})`.execute(trx)
+    // A newer release may have gone further while this one waited: what it did is unknown here, and Kysely would object.
+    if (await isMigrated(trx, provider)) return
     const { error } = await new Migrator({ db: trx, provider }).migrateToLatest()
     if (error !== undefined) throw error
   })
+}
+
+async function isMigrated(db: Kysely<unknown>, provider: FileMigrationProvider): Promise<boolean> {
+  const known = await new Migrator({ db, provider }).getMigrations()
+  return known.every((migration) => migration.executedAt !== undefined)
 }
 
 /** Refuses a server on which an acknowledged commit could be lost: every promise of Cairn rests on durable commits. */
