@@ -7,6 +7,7 @@ export const errors = {
   BODY_TOO_LARGE: ['The body is larger than %s bytes', 413],
   MEDIA_TYPE_UNSUPPORTED: ['Send the body as application/json, not %s', 415],
   ROUTE_NOT_FOUND: ['There is no %s %s; /docs lists the routes', 404],
+  METHOD_NOT_ALLOWED: ['%s takes %s, not %s', 405],
   WORKFLOW_NOT_FOUND: ['Workflow %s does not exist', 404],
   WORKFLOW_NAME_TAKEN: [
     'A workflow named "%s" exists already: %s. PUT a new version of it, or choose another name',

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import { CairnError } from '../errors.ts'
 import { isUnavailable } from '../repository/classify.ts'
 import { type Problem, titleOf } from '../routes/problem.ts'
+import { RouteMethods } from './route-methods.ts'
 
 /** Faults beyond these are left out: a body of a megabyte can hold a hundred thousand. */
 const MAX_FAULTS = 100
@@ -11,9 +12,15 @@ const MAX_FAULTS = 100
 /** Every failure becomes RFC 9457 problem+json with one row of errors.ts; what is not expected says its error id and nothing else. */
 const errorAnswers: FastifyPluginAsync = async (app) => {
   app.setErrorHandler((error: FastifyError, request, reply) => answerWith(error, request, reply))
-  app.setNotFoundHandler((request, reply) =>
-    answerWith(new CairnError('ROUTE_NOT_FOUND', [request.method, pathOf(request)]), request, reply),
-  )
+  const routes = new RouteMethods()
+  app.addHook('onRoute', (route) => routes.add(route))
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request)
+    const allowed = routes.of(path).join(', ')
+    if (allowed === '') return answerWith(new CairnError('ROUTE_NOT_FOUND', [request.method, path]), request, reply)
+    reply.header('allow', allowed)
+    return answerWith(new CairnError('METHOD_NOT_ALLOWED', [path, allowed, request.method]), request, reply)
+  })
 }
 export const errorsPlugin = fp(errorAnswers, { name: 'errors' })
 

@@ -64,7 +64,23 @@ t.test('an unknown route is 404, whatever the method', async (t) => {
       method,
     )
   }
-  t.match(await api.call('DELETE', '/health/live'), { status: 404 })
+})
+
+t.test('an address that does not take the method is 405 and says what it takes', async (t) => {
+  const id = '0199f3a8-7c1e-7d3a-9b52-0c8e4f6a1d27'
+  const refused = [
+    ['DELETE', '/health/live', 'GET, HEAD'],
+    ['POST', `/api/workflows/executions/${id}`, 'GET, HEAD, PATCH'],
+    ['PATCH', `/api/workflows/${id}?x=1`, 'DELETE, GET, HEAD, PUT'],
+    ['PUT', '/api/workflows', 'GET, HEAD, POST'],
+    ['GET', `/api/workflows/executions/${id}/signals/go`, 'POST'],
+    ['POST', `/api/workflows/executions/${id}/stream`, 'GET, HEAD'],
+  ] as const
+  for (const [method, url, allow] of refused) {
+    const { status, headers, body } = await api.call(method, url)
+    t.match({ status, allow: headers.allow, code: body.code }, { status: 405, allow, code: 'METHOD_NOT_ALLOWED' }, url)
+  }
+  t.match(await api.call('POST', `/api/workflows/executions/${id}/nowhere`), { status: 404 })
 })
 
 t.test('a problem says nothing of what went wrong inside, but its id, which the log has', async (t) => {
