@@ -42,9 +42,11 @@ const unowned = (isStart: string): string =>
 /**
  * The one predicate of what may be claimed, as four disjoint sources so that each reads an index of live rows only:
  * the owner is not in nodes; or there is no owner and it is due (starts, and everything else), or its inbox holds something.
- * The node's own row is locked against deletion meanwhile: a dead node claims nothing.
+ * The inbox looks its executions up one by one: joined, the planner would read the whole table as long as it knows nothing of it.
+ * The node's own row is locked against deletion meanwhile: a dead node claims nothing. Parameters: the node, how many in all, how
+ * many of them starts and wakes, the formats. Exported for the test of its plan.
  */
-const claimStatement = `
+export const claimStatement = `
 WITH RECURSIVE alive AS MATERIALIZED (
   SELECT FROM nodes WHERE id = $1::uuid AND expires_at > clock_timestamp() FOR KEY SHARE
 ), owners(owner) AS (
@@ -63,9 +65,12 @@ WITH RECURSIVE alive AS MATERIALIZED (
 ),${dueBy('starts', '=', '$3')},${dueBy('wakes', '<>', '$3')}, due AS (
   SELECT * FROM (TABLE starts UNION ALL TABLE wakes) AS both_kinds ORDER BY priority DESC, since LIMIT $3
 ), addressed AS (
-  SELECT ${columns} FROM execution_inbox i JOIN workflow_executions e ON e.id = i.execution_id
-  WHERE e.owner IS NULL AND e.format = ANY ($4::integer[])
-  ORDER BY i.id LIMIT $2 FOR UPDATE OF e SKIP LOCKED
+  SELECT x.* FROM execution_inbox i CROSS JOIN LATERAL (
+    SELECT ${columns} FROM workflow_executions e
+    WHERE e.id = i.execution_id AND e.owner IS NULL AND e.format = ANY ($4::integer[])
+    LIMIT 1 FOR UPDATE SKIP LOCKED
+  ) x
+  ORDER BY i.id LIMIT $2
 ), picked AS (
   SELECT DISTINCT priority, since, id, former FROM (
     TABLE orphans UNION ALL TABLE due UNION ALL TABLE addressed
