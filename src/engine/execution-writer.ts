@@ -1,5 +1,5 @@
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
+import type { Append, Basis } from '../repository/flush.ts'
 import type { ExecutionState } from './core/state.ts'
 import { Draft, type Effect } from './draft.ts'
 import type { AppendSink } from './journal.ts'
@@ -26,13 +26,14 @@ export class ExecutionWriter implements AppendSink {
   #inserted: ExecutionRow | null = null
   /** What the row will say once all that was sent is committed; null: the first append inserts it. */
   #image: RowImage | null
-  /** Nothing was acknowledged to this node of it yet, but the claim. */
-  #isClaimed: boolean
+  /** The last event that was read; null once an append was acknowledged here, which stands on it. */
+  #basis: Basis | null
 
-  constructor(row: ExecutionRow, isNew: boolean, services: Services, outcomes: WriterOutcomes) {
+  /** `basis`: the last event that was read after a claim; null for a new execution. */
+  constructor(row: ExecutionRow, basis: Basis | null, services: Services, outcomes: WriterOutcomes) {
     this.#row = row
-    this.#image = isNew ? null : { status: row.status, requested: row.requested }
-    this.#isClaimed = !isNew
+    this.#image = basis === null ? null : { status: row.status, requested: row.requested }
+    this.#basis = basis
     this.#services = services
     this.#outcomes = outcomes
   }
@@ -72,7 +73,7 @@ export class ExecutionWriter implements AppendSink {
     this.#inFlight = draft.effects
     const append = draft.toAppend(this.#row, image, before === null, statusChange(before, state))
     if (append.insert !== undefined) this.#inserted = append.insert
-    this.#services.journal.append(this.#isClaimed ? { ...append, claimed: true } : append, this)
+    this.#services.journal.append(this.#basis === null ? append : { ...append, basis: this.#basis }, this)
     return image?.owner === null
   }
 
@@ -83,7 +84,7 @@ export class ExecutionWriter implements AppendSink {
 
   committed(append: Append): void {
     const effects = this.#inFlight!
-    this.#isClaimed = false
+    this.#basis = null
     this.#inFlight = null
     if (this.#draft.isEmpty) for (const waiter of this.#waiters.splice(0)) waiter.resolve()
     this.#outcomes.committed(append, effects)

@@ -15,6 +15,7 @@ import { errorFact } from './error-fact.ts'
 import { ExecutionWriter, type WriterOutcomes } from './execution-writer.ts'
 import { FactQueue } from './fact-queue.ts'
 import { answerTo, startFact, timerFact } from './facts.ts'
+import type { LoadedExecution } from './history.ts'
 import { factOf, type RollbackRequest } from './inbox-fact.ts'
 import { Parking } from './parking.ts'
 import { rolledBack } from './rollback.ts'
@@ -50,17 +51,17 @@ export class Executor implements WriterOutcomes {
   readonly #snapshots: Snapshots
   readonly #parking: Parking
 
-  /** `held`: about what the state takes, in bytes; null for a new one, whose row is not in the database yet. */
-  constructor(row: ExecutionRow, plan: Plan, state: ExecutionState, services: Services, held: number | null) {
+  /** `read`: what a load found; null for a new one, whose row is not in the database yet. */
+  constructor(row: ExecutionRow, plan: Plan, state: ExecutionState, services: Services, read: LoadedExecution | null) {
     this.id = row.id
     this.plan = plan
     this.row = row
     this.#state = state
     this.#services = services
-    this.#writer = new ExecutionWriter(row, held === null, services, this)
+    this.#writer = new ExecutionWriter(row, read?.basis ?? null, services, this)
     this.#timers = new Timers(services.clock)
     this.#attempts = new Attempts(row, plan, services, (fact) => this.record(fact))
-    this.#attempts.holdAnew(held ?? 0)
+    this.#attempts.holdAnew(read?.bytes ?? 0)
     this.#snapshots = new Snapshots(row.id, plan.checkpoints.compact, services)
     this.#parking = new Parking(this.#timers, services, {
       isQuiet: () => this.#writer.isIdle && this.#attempts.areOver && this.#facts.isEmpty,

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Plan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
 import type { ExecutionRow, ExecutionView } from '../repository/executions.ts'
+import type { Basis } from '../repository/flush.ts'
 import type { Store } from '../repository/store.ts'
 import { type CheckpointState, checkpointStateOf, findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
 import { type Medians, type Progress, progressOf, type StepProgress } from './core/progress.ts'
@@ -34,6 +35,8 @@ export interface LoadedExecution {
   readonly plan: Plan
   readonly state: ExecutionState
   readonly bytes: number
+  /** The last event that was read. */
+  readonly basis: Basis
 }
 
 /** An execution as it is known here. The row is as old as the entry; the state is what counts. */
@@ -204,9 +207,10 @@ export class History {
   }
 }
 
-export function loadedFrom(row: ExecutionRow, plan: Plan, { state, quarantine, bytes }: Replay): LoadedExecution {
+export function loadedFrom(row: ExecutionRow, plan: Plan, replay: Replay): LoadedExecution {
+  const { state, quarantine, bytes, lastAt } = replay
   if (quarantine !== null) Object.assign(state, { status: 'failed', error: row.error, requested: null })
-  return { row, plan, state, bytes }
+  return { row, plan, state, bytes, basis: { seq: state.seq, at: lastAt } }
 }
 
 /** HISTORY_INVALID for what the fold rules cannot take; anything else as it is. */

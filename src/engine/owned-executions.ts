@@ -67,9 +67,10 @@ export class OwnedExecutions {
    * Goes on with an execution that this node has claimed and read. `from` is the dead node that it was taken over from, null
    * when nobody owned it.
    */
-  take({ row, plan, state, bytes }: LoadedExecution, from: string | null): void {
+  take(read: LoadedExecution, from: string | null): void {
+    const { row, plan, state } = read
     if (this.#isClosed || this.#executors.has(row.id)) return
-    const executor = new Executor(row, plan, state, this.#services, bytes)
+    const executor = new Executor(row, plan, state, this.#services, read)
     this.#executors.set(row.id, executor)
     if (from === null || state.recoveries < CRASH_LOOP) executor.resume(from)
     else executor.quarantine('CrashLoop', `${CRASH_LOOP} nodes in a row died with it before it came a step further`)

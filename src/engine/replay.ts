@@ -19,6 +19,8 @@ export interface Replay {
   quarantine: JournalEvent | null
   /** seq of the newest rollback that the state accounts for; 0 without any. */
   readonly rollbackSeq: number
+  /** When the last event that was read was; ms since 1970. */
+  lastAt: number
   /** About what the state takes in memory, never less: all that was folded into it. */
   bytes: number
 }
@@ -113,11 +115,12 @@ export function beginReplay(
 ): Replay {
   const replay = { quarantine: null, rollbackSeq }
   if (snapshot !== null) {
-    return { ...replay, state: stateIn(snapshot, row), bytes: roughBytes(row.input) + roughBytes(snapshot.state) }
+    const state = stateIn(snapshot, row)
+    return { ...replay, state, bytes: roughBytes(row.input) + roughBytes(snapshot.state), lastAt: state.at }
   }
   const { id: executionId, format, input } = row
   const state = createState({ executionId, format, input, variables: plan.variables })
-  return { ...replay, state, bytes: roughBytes(input) }
+  return { ...replay, state, bytes: roughBytes(input), lastAt: 0 }
 }
 
 function stateIn({ executionId, seq, state: image }: StoredSnapshot, { input }: ExecutionRow): ExecutionState {
@@ -159,5 +162,6 @@ export function foldPage(plan: Plan, result: Replay, events: readonly JournalEve
   } catch (cause) {
     throw new FoldError(`${executionId} after seq ${result.state.seq}: ${(cause as Error).message}`, { cause })
   }
+  result.lastAt = events.at(-1)!.at
   for (const event of events) result.quarantine = event.type === 'execution.quarantined' ? event : null
 }

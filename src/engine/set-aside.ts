@@ -16,6 +16,7 @@ export async function setAside(row: ExecutionRow, cause: CairnError, services: S
   const [view, items] = await Promise.all([store.findExecutionView(row.id), store.inboxOf([row.id])])
   const at = clock.now()
   const seq = (view?.lastSeq ?? row.lastSeq) + 1
+  const [last] = await store.eventsAfter(row.id, seq - 2, 1)
   const requestId = items[0]?.requestId
   const data = { error, ...(requestId !== undefined && { requestId }) }
   const event = encode(row.id, { seq, at, type: 'execution.quarantined', data }, view?.percentage ?? 0)
@@ -28,7 +29,7 @@ export async function setAside(row: ExecutionRow, cause: CairnError, services: S
       {
         executionId: row.id,
         events: [event],
-        claimed: true,
+        ...(last !== undefined && { basis: { seq: last.seq, at: last.at } }),
         row: { ...image, lastSeq: seq, updatedAt: at },
         inboxIds: items.map((item) => item.id),
         bytes: event.text.length,

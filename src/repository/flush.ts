@@ -17,10 +17,11 @@ export interface Append {
   /** Inbox rows that these events answer. */
   readonly inboxIds: readonly string[]
   /**
-   * The first append since this node claimed the execution: what it stands on was read, not acknowledged to this lane. It is
-   * fenced when the table does not say that we are the owner: a failover lost the claim, and the history may be shorter.
+   * With the first append since this node claimed the execution: the last event that was read. It is fenced when the table does
+   * not say that we are the owner, or that event is not there: a failover lost the claim, or what was read. The owner alone
+   * proves nothing, since this node may have claimed it again before it knew (docs/adr/0018).
    */
-  readonly claimed?: boolean
+  readonly basis?: Basis
   /** What the journal bounds its flushes by. */
   readonly bytes: number
   readonly statistics: readonly StatisticsDelta[]
@@ -31,6 +32,13 @@ export interface Acknowledged {
   readonly executionId: string
   readonly seq: number
   /** After lost commits another node may have given the seq to another event. */
+  readonly at: number
+}
+
+/** An event of an execution; its time tells it from one that somebody else has written in its place. */
+export interface Basis {
+  readonly seq: number
+  /** ms since 1970. */
   readonly at: number
 }
 
@@ -80,6 +88,8 @@ const claimColumns: readonly ArrayColumn<Append>[] = [
   { name: 'id', type: 'uuid', of: (append) => append.executionId },
   { name: 'seq', type: 'bigint', of: (append) => append.events.at(-1)!.seq },
   { name: 'at', type: 'bigint', of: (append) => append.events.at(-1)!.at },
+  { name: 'read_seq', type: 'bigint', of: (append) => append.basis!.seq },
+  { name: 'read_at', type: 'bigint', of: (append) => append.basis!.at },
 ]
 
 /** A statement with its parameters; `shape` names its text among the few that there are. */
@@ -109,7 +119,7 @@ export function flushStatement(fence: Fence, appends: readonly Append[], resend:
     changes: appends.flatMap(({ executionId: id, row, insert }) => (row && !insert ? { id, image: row } : [])),
     inboxIds: appends.flatMap((append) => append.inboxIds),
     statistics: tally(appends.flatMap((append) => append.statistics)),
-    claims: appends.filter((append) => append.claimed),
+    claims: appends.filter((append) => append.basis),
   }
   const { inserts, changes, inboxIds, statistics, claims } = parts
   const shape = [resend, inserts.length, changes.length, inboxIds.length, statistics.length, claims.length]
@@ -135,6 +145,17 @@ const texts = new Map<string, string>()
 
 /** The fence's seven parameters and the number of events come first. */
 const firstColumn = 9
+
+const eventAt = (seq: string): string =>
+  `(SELECT v.at FROM execution_events v WHERE v.execution_id = c.id AND v.seq = ${seq})`
+
+/**
+ * We are the owner and the history is the one that was read, or the append is there already. An event that was compacted away
+ * has left its snapshot. Scalar sub-selects: an EXISTS could be planned as a hash of the whole table.
+ */
+const claimStands = `(${eventAt('c.seq')} = c.at OR (
+  (SELECT e.owner FROM workflow_executions e WHERE e.id = c.id) = $1::uuid AND coalesce(${eventAt('c.read_seq')},
+    (SELECT c.read_at FROM execution_snapshots s WHERE s.execution_id = c.id AND s.seq = c.read_seq)) = c.read_at))`
 
 function textOf({ inserts, changes, inboxIds, statistics, claims }: Parts, resend: boolean): string {
   let next = firstColumn + eventColumns.length
@@ -169,11 +190,7 @@ function textOf({ inserts, changes, inboxIds, statistics, claims }: Parts, resen
     claims.length === 0
       ? ''
       : `
-    AND NOT EXISTS (
-      SELECT FROM ${unnest(claimColumns, take(claimColumns.length), 'c')}
-      WHERE NOT EXISTS (SELECT FROM workflow_executions e WHERE e.id = c.id AND e.owner = $1::uuid)
-        AND NOT EXISTS (SELECT FROM execution_events v WHERE v.execution_id = c.id AND v.seq = c.seq AND v.at = c.at)
-    )`
+    AND NOT EXISTS (SELECT FROM ${unnest(claimColumns, take(claimColumns.length), 'c')} WHERE ${claimStands} IS NOT TRUE)`
   return `
 WITH fence AS MATERIALIZED (
   SELECT FROM node_lanes WHERE ${fenceCondition}${isOurs} FOR KEY SHARE

@@ -1,4 +1,5 @@
 import type { Budget } from './state.ts'
+import type { Weakenings } from './weakenings.ts'
 
 const none: Budget = { lost: 0, crash: 0, stall: 0, failover: 0, release: 0, signal: 0 }
 
@@ -30,3 +31,31 @@ export const nameOf = (budget: Budget): string =>
     .filter(([, count]) => count > 0)
     .map(([what, count]) => `${count} ${what}`)
     .join(', ') || 'no faults'
+
+type Needed = readonly [keyof Weakenings, Partial<Budget>, RegExp]
+
+/** What each part of the protocol is for: without it, within these bounds, this happens. */
+export const needed: readonly Needed[] = [
+  ['noFence', { stall: 1 }, /declared dead, and commits/],
+  ['sweepInTheMiddle', { stall: 1 }, /declared dead, and commits/],
+  ['revive', { stall: 1 }, /node \d+ (performs|commits).*the owner is/],
+  ['claimUnlocked', { stall: 1 }, /declared dead, and is given an execution/],
+  ['noProof', { failover: 1 }, /seq has a hole/],
+  ['claimUnproved', { failover: 1, release: 1 }, /commits, but the owner is/],
+  ['decideByReading', { lost: 1 }, /a completed step is performed again/],
+  ['resendChanges', { lost: 1, release: 1 }, /the owner is 0/],
+  ['performBeforeCommit', { crash: 1 }, /its mark is not durable|the owner is/],
+  ['performPastLease', { stall: 1 }, /performs.*the owner is/],
+  ['leaseFromAnswer', { stall: 1 }, /performs.*the owner is/],
+  ['performMarked', { crash: 1 }, /B is performed twice/],
+  ['inboxApart', { signal: 1, crash: 1 }, /the signal is consumed/],
+  ['claimReadOnce', { lost: 1 }, /nothing that is no fault leads to the end/],
+  ['loadWhileLeaving', { release: 1 }, /performs.*the owner is/],
+]
+
+/** Those whose counterexample takes longer to find. */
+export const neededDeep: readonly Needed[] = [
+  ['claimByOwner', { failover: 1, release: 1 }, /seq has a hole/],
+  ['proofBySeq', { failover: 1, crash: 1 }, /seq has a hole|forks/],
+  ['staleMail', { signal: 1, crash: 1, release: 1 }, /consumed twice/],
+]

@@ -49,7 +49,8 @@ function fenceStands({ db }: State, flush: Flush, weak: Weakenings): boolean {
   }
   if (weak.claimUnproved || !flush.isFirst) return true
   // Not ours any more, and not because this very append gave it away before.
-  return db.owner === flush.life || isSame(db.journal[flush.index], flush.events[0])
+  if (isSame(db.journal[flush.index], flush.events[0])) return true
+  return db.owner === flush.life && (weak.claimByOwner || isSame(db.journal[flush.index - 1], flush.after))
 }
 
 /** The `complete` part of the flush: all of it or nothing, and only if this statement inserted the events. */

@@ -1,4 +1,4 @@
-import { bounds, deep, everyDay, nameOf } from './bounds.ts'
+import { bounds, deep, everyDay, nameOf, neededDeep } from './bounds.ts'
 import { explore } from './explorer.ts'
 import { protocol } from './protocol.ts'
 
@@ -15,4 +15,10 @@ for (const each of all) {
   process.stdout.write(`${counterexample.join('\n')}\n`)
   process.exitCode = 1
   break
+}
+for (const [weakening, within, broken] of budget === undefined ? neededDeep : []) {
+  const { states, counterexample } = explore(protocol(bounds(within), { [weakening]: true }))
+  const isCaught = broken.test(counterexample?.at(-1) ?? '')
+  process.stdout.write(`${weakening}: ${isCaught ? 'caught' : 'NOT CAUGHT'} after ${states} states\n`)
+  if (!isCaught) process.exitCode = 1
 }

@@ -117,7 +117,7 @@ export function acknowledge(state: State, node: Node, flush: Flush, weak: Weaken
   else turn(state, node, weak)
 }
 
-/** src/engine/journal.ts, #flush: the identical appends go again; src/engine/ownership.ts, unsure, for a claim. */
+/** src/engine/journal.ts, #flush: the identical appends go again; src/engine/claiming.ts, unsure, for a claim. */
 export function unanswered(state: State, node: Node, statement: Flush | Claim, weak: Weakenings): void {
   if (statement.phase === 'sent' || statement.phase === 'held') statement.orphan = true
   else state.statements = state.statements.filter((other) => other !== statement)
@@ -137,7 +137,7 @@ function decide({ db }: State, node: Node): boolean {
   return false
 }
 
-/** src/engine/owned-executions.ts, load: what was read is taken on from. */
+/** src/engine/owned-executions.ts, take: what was read is taken on from. */
 export function take(state: State, node: Node, weak: Weakenings): void {
   const { events, owner, from } = node.read!
   node.read = null

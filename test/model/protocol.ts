@@ -160,7 +160,7 @@ function lease({ db }: State, { id, beat, belief }: Node, slot: number, weak: We
   })
 }
 
-/** src/engine/ownership.ts, #claimAll: one claim or load at a time. */
+/** src/engine/claiming.ts, #round: one claim or load at a time. */
 function claiming(state: State, node: Node, slot: number, weak: Weakenings, add: Add): void {
   const { id, read, held, unsure } = node
   if (read !== null) return add(`node ${id} takes what it has read`, (next) => take(next, next.nodes[slot]!, weak))
@@ -179,7 +179,7 @@ function claiming(state: State, node: Node, slot: number, weak: Weakenings, add:
     }
     add(`the connection of node ${id} breaks while its claim is on its way`, lose, true)
   }
-  // src/engine/ownership.ts, #loadOwned
+  // src/engine/claiming.ts, #findOwned
   const isFree = held === null || (weak.loadWhileLeaving === true && held.leaving)
   if (weak.claimReadOnce ? !unsure : !isFree || state.db.owner !== id) return
   add(`node ${id} looks what it owns`, (next) => {
@@ -189,7 +189,7 @@ function claiming(state: State, node: Node, slot: number, weak: Weakenings, add:
   })
 }
 
-/** src/engine/owned-executions.ts, load, and src/engine/replay.ts */
+/** src/engine/batch-load.ts and src/engine/replay.ts */
 function readHistory({ db }: State, node: Node, from: Id): void {
   node.read = { events: db.journal, owner: db.owner, from }
 }
@@ -207,7 +207,7 @@ function running(state: State, node: Node, slot: number, weak: Weakenings, add: 
       turn(next, own, weak)
     })
   } else if (held !== null && state.db.item && state.db.owner === id && !node.answered) {
-    // src/engine/ownership.ts, #tick; src/repository/inbox.ts, inboxOfOwner
+    // src/engine/ownership.ts, poll; src/repository/inbox.ts, inboxOfOwner
     add(`node ${id} reads the inbox`, (next) => {
       next.nodes[slot]!.mail = true
     })

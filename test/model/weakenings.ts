@@ -11,6 +11,8 @@ export interface Weakenings {
   readonly proofBySeq?: boolean
   /** The first append after a claim does not prove that the claim still stands. */
   readonly claimUnproved?: boolean
+  /** It proves the owner only, not that the history is the one that was read. */
+  readonly claimByOwner?: boolean
   /** A flush without an answer: the journal is read, and what is not there counts as not written. */
   readonly decideByReading?: boolean
   /** Effects do not wait for the commit of their cause. */

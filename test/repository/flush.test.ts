@@ -103,6 +103,60 @@ t.test('the fence refuses a database that has lost what it acknowledged to this 
   t.equal(await lane.flush([startOf(executionRow({ owner: node }))], false), 'fenced')
 })
 
+t.test('a row that somebody else wrote in the place of the last acknowledged one does not stand for it', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const row = executionRow({ owner: node })
+  await lane.flush([startOf(row)], false)
+  await database.pool.query('UPDATE execution_events SET at = at + 1')
+  t.equal(await lane.flush([startOf(executionRow({ owner: node }))], false), 'fenced')
+})
+
+t.test(
+  'the first append since a claim is refused when the database has lost the claim, or what was read',
+  async (t) => {
+    const { store, database } = await createTestStore(t)
+    const node = await registerTestNode(store)
+    const [other, mine] = [await registerTestNode(store), store.openLane(node, 0)]
+    const lane = () => {
+      const opened = store.openLane(node, 0)
+      t.teardown(() => opened.close())
+      return opened
+    }
+    const row = executionRow({ owner: node })
+    const first = startOf(row)
+    await mine.flush([first], false)
+    await mine.close()
+    const basis = { seq: 1, at: first.events[0]!.at }
+    const next = appendOf(row.id, 2, 2, { basis })
+
+    for (const owner of [other, null]) {
+      await database.pool.query('UPDATE workflow_executions SET owner = $1, wake_at = 0', [owner])
+      t.equal(await lane().flush([next], false), 'fenced', 'it is not ours')
+    }
+    await database.pool.query('UPDATE workflow_executions SET owner = $1', [node])
+    for (const wrong of [
+      { seq: 1, at: basis.at + 1 },
+      { seq: 2, at: basis.at },
+    ]) {
+      const onWrong = appendOf(row.id, wrong.seq + 1, wrong.seq + 1, { basis: wrong })
+      t.equal(await lane().flush([onWrong], false), 'fenced', 'its history is another one')
+    }
+    t.equal((await store.eventsAfter(row.id, 0, 10)).length, 1)
+
+    const others = Array.from({ length: 20 }, () => startOf(executionRow({ owner: node })))
+    const given = { ...next, row: { ...row, status: 'paused', owner: null, lastSeq: 2 } } as const
+    t.equal(await lane().flush([...others, given], false), 'committed')
+    t.equal(
+      await lane().flush([...others, given], true),
+      'committed',
+      'that it gave the execution away itself is no loss',
+    )
+  },
+)
+
 t.test('a resend after a commit that went unnoticed changes nothing and reports committed', async (t) => {
   const { store, database } = await createTestStore(t)
   const node = await registerTestNode(store)
