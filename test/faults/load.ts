@@ -3,7 +3,7 @@ import type { WorkflowEngine } from '../../src/engine/engine.ts'
 import type { EngineOptions } from '../../src/engine/engine-options.ts'
 import { isUnavailable } from '../../src/repository/classify.ts'
 import { type Calls, call, ended, journalOf, latch } from '../engine/running-engine.ts'
-import { until } from './until.ts'
+import { until } from '../harness/condition.ts'
 
 export interface Load {
   /** An engine on the database that something is done to. */

@@ -1,8 +1,7 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import {
   appendFileSync,
   chownSync,
-  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -10,13 +9,14 @@ import {
   realpathSync,
   rmSync,
 } from 'node:fs'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import { type Unprivileged, unprivileged } from '../../src/repository/unprivileged.ts'
+import { until } from '../harness/condition.ts'
 import { urlOf, withClient } from '../harness/server.ts'
-import { until } from './until.ts'
 
 /** A PostgreSQL of the test's own, to be killed, starved and failed over; ended and removed with the test. */
 export interface OwnPostgres {
@@ -87,7 +87,8 @@ export async function replicaOf(t: Test, primary: OwnPostgres, name: string): Pr
   const place = makePlace(t, undefined, {})
   const cluster = path.join(place.folder, 'data')
   await primary.stop('fast')
-  cpSync(primary.cluster, cluster, { recursive: true, preserveTimestamps: true })
+  // With its modes: PostgreSQL refuses a folder that others may enter.
+  await promisify(execFile)('cp', ['-a', primary.cluster, cluster])
   const host = new URL(primary.url).searchParams.get('host')
   const source = `host=${host} user=postgres application_name=${name}`
   appendFileSync(path.join(cluster, 'postgresql.auto.conf'), `primary_conninfo = '${source}'\n`)
@@ -107,7 +108,17 @@ function makePlace(t: Test, given: string | undefined, settings: Record<string, 
   mkdirSync(sockets)
   if (runner.user !== undefined) chownSync(sockets, runner.user.uid, runner.user.gid)
   if (given === undefined) t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  endWithUs(folder)
   return { folder, runner, settings: { ...small, unix_socket_directories: sockets, ...settings } }
+}
+
+/** A test process that is killed tears nothing down: a shell that sees the end of its input ends the server and its data. */
+function endWithUs(folder: string): void {
+  const watch = 'cat > /dev/null; kill -KILL "$(head -n 1 "$0/data/postmaster.pid")"; rm -rf "$0/data" "$0/s"'
+  const watcher = spawn('sh', ['-c', watch, folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  watcher.unref()
+  // A pipe is a socket to Node, whatever its type says.
+  ;(watcher.stdin as unknown as Socket).unref()
 }
 
 /** Memory where there is some: what is tested is what PostgreSQL does, not the disk. */
@@ -125,7 +136,9 @@ function serverOn(t: Test, { folder, runner, settings }: Place, cluster: string)
     url,
     cluster,
     async start() {
-      await pgCtl('start', '-w', '-t', '120', '-l', path.join(folder, 'log'), '-o', flags)
+      await pgCtl('start', '-w', '-t', '120', '-l', path.join(folder, 'log'), '-o', flags).catch((error: Error) => {
+        throw new Error(`${error.message}\n${lastLines(path.join(folder, 'log'))}`, { cause: error })
+      })
     },
     async stop(mode) {
       await pgCtl('stop', '-w', '-t', '120', '-m', mode)
@@ -133,11 +146,11 @@ function serverOn(t: Test, { folder, runner, settings }: Place, cluster: string)
     async kill() {
       const postmaster = postmasterOf(cluster)
       if (postmaster === null) return
-      // Stopped it makes no more children.
-      process.kill(postmaster, 'SIGSTOP')
-      const pids = [postmaster, ...(await childrenOf(postmaster))]
-      for (const pid of pids) sendKill(pid)
+      const pids = await killWithChildren(postmaster)
       await until('every process of the server is gone', async () => (await alive(pids)).length === 0)
+      // A next start would take the killed one, as a zombie that nobody reaps or as a stranger with its number, for alive.
+      if (postmasterOf(cluster) === postmaster) rmSync(path.join(cluster, 'postmaster.pid'), { force: true })
+      rmSync(path.join(settings.unix_socket_directories!, '.s.PGSQL.5432.lock'), { force: true })
     },
     async promote() {
       await pgCtl('promote', '-w', '-t', '120')
@@ -164,17 +177,39 @@ function postmasterOf(cluster: string): number | null {
 interface Process {
   readonly pid: number
   readonly parent: number
+  readonly name: string
   readonly isZombie: boolean
 }
 
 async function processes(): Promise<Process[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,stat='])
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,stat=,comm='])
   return stdout
     .trim()
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
-    .map(([pid, parent, stat]) => ({ pid: Number(pid), parent: Number(parent), isZombie: stat!.startsWith('Z') }))
+    .map(([pid, parent, stat, name]) => ({
+      pid: Number(pid),
+      parent: Number(parent),
+      name: name!,
+      isZombie: stat!.startsWith('Z'),
+    }))
 }
+
+/** Kills it, and what it made; their ids. A stopped postmaster makes no more children. */
+async function killWithChildren(postmaster: number): Promise<number[]> {
+  if (!isPostgres(await processes(), postmaster)) return []
+  send(postmaster, 'SIGSTOP')
+  const pids = [postmaster, ...(await childrenOf(postmaster))]
+  for (const pid of pids) send(pid, 'SIGKILL')
+  return pids
+}
+
+/** Why a server did not start is in its log, which goes with the test. */
+const lastLines = (file: string): string => readFileSync(file, 'utf8').split('\n').slice(-10).join('\n')
+
+/** A stale postmaster.pid may name anybody. */
+const isPostgres = (all: readonly Process[], wanted: number): boolean =>
+  all.some(({ pid, name, isZombie }) => pid === wanted && name === 'postgres' && !isZombie)
 
 const childrenOf = async (parent: number): Promise<number[]> =>
   (await processes()).filter((process) => process.parent === parent).map(({ pid }) => pid)
@@ -182,9 +217,9 @@ const childrenOf = async (parent: number): Promise<number[]> =>
 const alive = async (pids: readonly number[]): Promise<Process[]> =>
   (await processes()).filter(({ pid, isZombie }) => pids.includes(pid) && !isZombie)
 
-function sendKill(pid: number): void {
+function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, signal)
   } catch {
     // It has ended by itself.
   }

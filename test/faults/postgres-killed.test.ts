@@ -1,9 +1,9 @@
 /** The server itself dies in the middle of the flushes, and comes back. */
 import t, { type Test } from 'tap'
 import { startEngine } from '../engine/running-engine.ts'
+import { until } from '../harness/condition.ts'
 import { breakUnderLoad } from './load.ts'
 import { cannotRunPostgres, type OwnPostgres, startOwnPostgres } from './own-postgres.ts'
-import { until } from './until.ts'
 
 const options = { skip: cannotRunPostgres }
 const server = cannotRunPostgres ? null : await startOwnPostgres(t)
