@@ -47,7 +47,10 @@ export const seqsOf = async (engine: WorkflowEngine, executionId: string): Promi
   (await journalOf(engine, executionId)).map(({ seq }) => seq)
 
 /** A log with which a test waits for what was logged. */
-export function listeningLog(): Log & { until(message: string, count?: number): Promise<void> } {
+export function listeningLog(): Log & {
+  until(message: string, count?: number): Promise<void>
+  line(pattern: RegExp): Promise<string>
+} {
   const lines: string[] = []
   let changed = (): void => {}
   const write = (_: object, message: string): void => {
@@ -60,6 +63,13 @@ export function listeningLog(): Log & { until(message: string, count?: number): 
     debug: write,
     info: write,
     warn: write,
+    async line(pattern) {
+      for (;;) {
+        const found = lines.find((line) => pattern.test(line))
+        if (found !== undefined) return found
+        await new Promise<void>((resolve) => (changed = resolve))
+      }
+    },
     async until(message, count = 1) {
       while (lines.filter((line) => line === message).length < count)
         await new Promise<void>((resolve) => (changed = resolve))
