@@ -9,7 +9,7 @@ import { eventBytes } from './event-pages.ts'
 import { type History, invalid, type LoadedExecution, loadedFrom } from './history.ts'
 import { Pace } from './pace.ts'
 import type { Plans } from './plans.ts'
-import { beginReplay, type EffectiveHistory, effectiveHistory, foldPage, type Replay } from './replay.ts'
+import { beginReplay, type EffectiveHistory, effectiveHistory, foldPage, type Replay, stateIn } from './replay.ts'
 
 export interface BatchLoadOptions {
   readonly store: Pick<Store, 'ownedRows' | 'rollbacksOfMany' | 'newestSnapshots' | 'eventsOfMany'>
@@ -117,15 +117,22 @@ async function* loadRows(
     const snapshots = new Map(found.toReversed().map((snapshot) => [snapshot.executionId, snapshot]))
     const last = found.at(-1)?.executionId
     const count = isCut ? rest.findIndex(({ row }) => row.id === last) + 1 : rest.length
-    const failed: LoadOutcome[] = []
+    const apart: LoadOutcome[] = []
     const foldings: Folding[] = []
     for (const { row, history } of rest.slice(0, count)) {
-      await isolated(row, failed, async () => {
+      await isolated(row, apart, async () => {
         const plan = await options.plans.get(row.workflowId, row.workflowVersion)
-        foldings.push(new Folding(row, plan, history, snapshots.get(row.id) ?? null))
+        const snapshot = snapshots.get(row.id) ?? null
+        if (snapshot === null || stateIn(snapshot, row) !== null) {
+          foldings.push(new Folding(row, plan, history, snapshot))
+          return
+        }
+        // Rare enough to be read alone, from what the garbled snapshot stood for.
+        const execution = await options.history.load(row.id)
+        apart.push({ type: 'loaded', executionId: row.id, execution })
       })
     }
-    if (failed.length > 0) yield failed
+    if (apart.length > 0) yield apart
     yield* fold(options, foldings, pace)
     rest = rest.slice(count)
   }

@@ -4,7 +4,7 @@ import type { Snapshot as StoredSnapshot } from '../repository/snapshots.ts'
 import type { Store } from '../repository/store.ts'
 import type { JournalEvent, RolledBack } from './core/event.ts'
 import { effectiveRanges, fold } from './core/fold.ts'
-import { type Snapshot, stateOf } from './core/snapshot.ts'
+import { imageIn, stateOf } from './core/snapshot.ts'
 import { createState, type ExecutionState } from './core/state.ts'
 import { eventPages } from './event-pages.ts'
 import { roughBytes } from './json-size.ts'
@@ -50,14 +50,14 @@ export async function replay(
 ): Promise<Replay> {
   for (;;) {
     const history = effectiveHistory(await store.rollbacksOf(row.id), through)
-    const snapshot = await effectiveSnapshot(store, row.id, history.ranges)
+    const snapshot = await effectiveSnapshot(store, row, history.ranges)
     const result = beginReplay(plan, row, snapshot, history.rollbackSeq)
     try {
       if (await foldRanges(store, plan, result, history.ranges)) return result
     } catch (error) {
       if (!(error instanceof GapError)) throw error
       // What was compacted away while it was being read has left a newer snapshot behind.
-      const newer = await effectiveSnapshot(store, row.id, history.ranges)
+      const newer = await effectiveSnapshot(store, row, history.ranges)
       if ((newer?.seq ?? 0) <= (snapshot?.seq ?? 0)) throw error
     }
   }
@@ -72,7 +72,8 @@ export interface EffectiveHistory {
 export function effectiveHistory(rolledBack: readonly JournalEvent[], through: number = END): EffectiveHistory {
   const rollbacks = rolledBack
     .filter((event) => event.seq <= through)
-    .map((event) => ({ seq: event.seq, toSeq: (event.data as unknown as RolledBack).toSeq }))
+    // One that does not say where to is found out when it is folded: it must not hurt the others of a batch.
+    .map((event) => ({ seq: event.seq, toSeq: (event.data as unknown as RolledBack | null)?.toSeq ?? 0 }))
   return {
     ranges: effectiveRanges(rollbacks, through),
     rollbackSeq: Math.max(0, ...rollbacks.map((rollback) => rollback.seq)),
@@ -92,16 +93,22 @@ export async function advance(store: ReplayStore, plan: Plan, result: Replay): P
   }
 }
 
-/** A snapshot within an effective range holds effective history only: what came before it is the same for both. */
+/**
+ * A snapshot within an effective range holds effective history only: what came before it is the same for both. One that
+ * cannot be read is passed over: it is a cache, and an older one or the journal says the same.
+ */
 async function effectiveSnapshot(
   store: ReplayStore,
-  executionId: string,
+  row: ExecutionRow,
   ranges: EffectiveHistory['ranges'],
 ): Promise<StoredSnapshot | null> {
   for (const [from, to] of ranges.toReversed()) {
-    const snapshot = await store.newestSnapshot(executionId, to)
+    let snapshot = await store.newestSnapshot(row.id, to)
+    while (snapshot !== null && snapshot.seq >= from) {
+      if (stateIn(snapshot, row) !== null) return snapshot
+      snapshot = await store.newestSnapshot(row.id, snapshot.seq - 1)
+    }
     if (snapshot === null) return null
-    if (snapshot.seq >= from) return snapshot
   }
   return null
 }
@@ -116,6 +123,7 @@ export function beginReplay(
   const replay = { quarantine: null, rollbackSeq }
   if (snapshot !== null) {
     const state = stateIn(snapshot, row)
+    if (state === null) throw new FoldError(`${row.id}: the snapshot at seq ${snapshot.seq} is no state of it`)
     return { ...replay, state, bytes: roughBytes(row.input) + roughBytes(snapshot.state), lastAt: state.at }
   }
   const { id: executionId, format, input } = row
@@ -123,14 +131,13 @@ export function beginReplay(
   return { ...replay, state, bytes: roughBytes(input), lastAt: 0 }
 }
 
-function stateIn({ executionId, seq, state: image }: StoredSnapshot, { input }: ExecutionRow): ExecutionState {
-  try {
-    const state = stateOf(image as unknown as Snapshot, input)
-    if (state.seq === seq && state.executionId === executionId) return state
-  } catch {
-    // It has not even the shape.
-  }
-  throw new FoldError(`${executionId}: the snapshot at seq ${seq} is no state of it`)
+/** The state that a snapshot holds, or null when it holds none of this execution at its seq. */
+export function stateIn(
+  { seq, state: stored }: StoredSnapshot,
+  { id, format, input }: ExecutionRow,
+): ExecutionState | null {
+  const image = imageIn(stored, createState({ executionId: id, format, input, variables: {} }), seq)
+  return image === null ? null : stateOf(image, input)
 }
 
 async function foldRanges(
@@ -156,7 +163,8 @@ async function foldRanges(
 /** Folds events without a hole, the first of which must be `next`. */
 export function foldPage(plan: Plan, result: Replay, events: readonly JournalEvent[], next: number): void {
   const { executionId } = result.state
-  if (events[0]!.seq !== next) throw new GapError(`${executionId}: the events from seq ${next} on are missing`)
+  const hole = events.findIndex(({ seq }, index) => seq !== next + index)
+  if (hole !== -1) throw new GapError(`${executionId}: the events from seq ${next + hole} on are missing`)
   try {
     fold(plan, result.state, events)
   } catch (cause) {
