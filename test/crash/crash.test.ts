@@ -1,103 +1,89 @@
-import { spawn } from 'node:child_process'
-import path from 'node:path'
-import t, { type Test } from 'tap'
-import type { EventType, JournalEvent } from '../../src/engine/core/event.ts'
-import { createTestDatabase } from '../harness/database.ts'
-import { type Entry, startLedger } from './ledger.ts'
-import { definition, drive, scenarioEngine } from './scenario.ts'
+/** Processes die one after another, each at a named point of the same execution; the last one takes it to its end. */
+import t from 'tap'
+import type { Point } from './points.ts'
+import { deadAreSwept, dies, goesOn, prepare } from './scene.ts'
 
-const killedAfter: readonly (EventType | `perform ${string}`)[] = [
-  'execution.scheduled',
-  'execution.started',
-  'step.entered',
-  'step.skipped',
-  'step.started',
-  'step.completed',
-  'step.failed',
-  'timer.fired',
-  'condition.evaluated',
-  'execution.parked',
-  'execution.pause_requested',
-  'execution.paused',
-  'execution.resumed',
-  'signal.received',
-  'execution.failed',
-  'execution.retried',
-  'execution.completed',
-  'execution.rolled_back',
-  'perform two',
-  'perform once',
-  'perform fan.left',
-]
+t.jobs = 2
+t.setTimeout(900_000)
+const parallel = { buffered: true }
 
-for (const killAt of killedAfter) {
-  t.test(`killed after "${killAt}", an execution goes on by itself and performs no completed step again`, async (t) => {
-    const { url: databaseUrl } = await createTestDatabase(t)
-    const { url: ledgerUrl, entries } = await startLedger(t)
-    const executionId = await schedule(databaseUrl, ledgerUrl)
-    if (killAt !== 'execution.scheduled') {
-      const signal = await runVictim({
-        DATABASE_URL: databaseUrl,
-        LEDGER_URL: ledgerUrl,
-        EXECUTION_ID: executionId,
-        KILL_AT: killAt,
-      })
-      t.equal(signal, 'SIGKILL', 'it came to the point where it dies')
-    }
-    const survivor = scenarioEngine({ databaseUrl, ledgerUrl })
-    t.teardown(() => survivor.stop())
-    await survivor.start()
-    const history = await drive(survivor, executionId)
-
-    t.same(
-      history.map((event) => event.seq),
-      history.map((_, index) => index + 1),
-      'seq has no hole',
-    )
-    compare(t, history, entries)
-    const execution = await survivor.getExecution(executionId)
-    t.equal(execution.status, 'completed')
-    t.same(execution.output, { sum: 3 }, 'the outcome is that of an undisturbed run')
-  })
+/**
+ * Every kind of flush: not sent, sent and not answered, answered and not acted on; and the moments between them. The points
+ * of one life come in this order, whatever the timing: what may be committed `during` a flush does not come again, what is
+ * asked from outside may come late, and after the rollback everything up to the end comes once more.
+ */
+const lives: Record<string, readonly Point[]> = {
+  'around its steps and its end': [
+    'after registerNode',
+    'after claim',
+    'before flush execution.started',
+    'after flush execution.started',
+    'before perform two',
+    'after perform two',
+    'after flush step.skipped',
+    'during flush step.completed',
+    'after flush step.started',
+    'after perform once',
+    'after flush timer.fired',
+    'after flush execution.failed',
+    'during flush execution.completed',
+    'after flush execution.rolled_back',
+    'after flush execution.completed',
+  ],
+  'around requests and branches': [
+    'during claim',
+    'during flush execution.started',
+    'after flush step.entered',
+    'before flush inbox',
+    'after flush execution.pause_requested',
+    'after flush execution.resumed',
+    'before insertSnapshot',
+    'before flush execution.parked',
+    'after perform fan.left',
+    'after flush condition.evaluated',
+    'after flush execution.retried',
+  ],
+  'in the middle of a rollback and of a snapshot': [
+    'before flush execution.completed',
+    'after read checkpoint',
+    'before flush execution.rolled_back',
+    'during flush execution.rolled_back',
+    'after insertSnapshot',
+    'during flush execution.parked',
+  ],
+  'around a pause and an at_most_once step': [
+    'before flush step.completed',
+    'during insertInboxKeyed',
+    'after flush execution.paused',
+    'before flush step.started',
+    'during flush step.started',
+    'before perform once',
+    'after flush execution.parked',
+  ],
+  'with what was read and not answered': [
+    'after insertInboxKeyed',
+    'after read inbox',
+    'during flush inbox',
+    'after flush signal.received',
+    'after flush step.completed',
+    'during insertSnapshot',
+    'after flush step.failed',
+    'after flush inbox',
+  ],
 }
 
-/** Leaves an execution that is due, without running it. */
-async function schedule(databaseUrl: string, ledgerUrl: string): Promise<string> {
-  const engine = scenarioEngine({ databaseUrl, ledgerUrl })
-  await engine.start()
-  const workflow = await engine.createWorkflow(definition)
-  const executionId = await engine.startExecution(workflow.id, 'test', null, { startAt: Date.now() + 300 })
-  await engine.stop()
-  return executionId
-}
-
-function runVictim(environment: Record<string, string>): Promise<NodeJS.Signals | number | null> {
-  const victim = spawn(process.execPath, [path.join(import.meta.dirname, 'victim.ts')], {
-    env: { PATH: process.env.PATH, ...environment },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  })
-  return new Promise((resolve) => victim.once('exit', (code, signal) => resolve(signal ?? code)))
-}
-
-/** What the world saw against what the journal says. */
-function compare(t: Test, history: readonly JournalEvent[], entries: readonly Entry[]): void {
-  const recorded = new Map<string, JournalEvent[]>()
-  let generation = 0
-  for (const event of history) {
-    if (event.type === 'execution.rolled_back') generation += 1
-    if (event.type !== 'step.completed' && event.type !== 'step.failed') continue
-    const key = `${event.executionId}/${generation}/${event.path}`
-    recorded.set(key, [...(recorded.get(key) ?? []), event])
-  }
-  for (const [key, seen] of Map.groupBy(entries, (entry) => entry.key)) {
-    const events = recorded.get(key) ?? []
-    const path = seen[0]!.path
-    const ordered = history.filter((event) => event.type === 'execution.retried').length
-    if (path === 'once')
-      t.ok(seen.length <= 1 + ordered, `${key}: at_most_once is performed again only when somebody orders it`)
-    else
-      t.ok(seen.length <= events.length + 1, `${key}: performed ${seen.length} times, on record ${events.length} times`)
-    const completed = events.filter((event) => event.type === 'step.completed')
-    t.ok(completed.length <= 1, `${key}: completed once`)
-  }
+for (const [when, points] of Object.entries(lives)) {
+  t.test(
+    `killed ${points.length} times ${when}, an execution performs no completed step again`,
+    parallel,
+    async (t) => {
+      const scene = await prepare(t)
+      for (const [index, point] of points.entries()) {
+        await dies(t, scene, { DIE_AT: point })
+        // The last one waits for the lease of the last that died.
+        if (index < points.length - 1) await deadAreSwept(scene)
+      }
+      await goesOn(t, scene)
+    },
+  )
 }

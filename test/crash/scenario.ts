@@ -1,16 +1,27 @@
 import { Type } from 'typebox'
-import { ActionError, defineAction } from '../../src/engine/actions/action.ts'
+import { compile } from '../../src/definition/compile.ts'
+import type { Plan } from '../../src/definition/plan.ts'
+import { type Action, ActionError, defineAction } from '../../src/engine/actions/action.ts'
+import { ActionRegistry } from '../../src/engine/actions/registry.ts'
 import type { JournalEvent } from '../../src/engine/core/event.ts'
 import { WorkflowEngine } from '../../src/engine/engine.ts'
+import type { Seams } from '../../src/engine/node-process.ts'
 import type { Observer } from '../../src/engine/observer.ts'
 import { noObserver } from '../../src/engine/observer.ts'
 
 /** Tells the ledger before it answers: what the ledger has not heard of was not performed. */
-const ledgerAction = (ledgerUrl: string) =>
+export const ledgerAction = (ledgerUrl: string): Action =>
   defineAction({
     type: 'ledger',
-    configSchema: Type.Object({ value: Type.Optional(Type.Unknown()), failures: Type.Optional(Type.Integer()) }),
-    async perform({ value, failures = 0 }, { path, idempotencyKey, attempt, signal }) {
+    configSchema: Type.Object({
+      value: Type.Optional(Type.Unknown()),
+      // How often it fails before it goes well.
+      failures: Type.Optional(Type.Integer()),
+      // Length of a text that is its output, in place of `value`.
+      size: Type.Optional(Type.Integer()),
+    }),
+    async perform({ value, failures = 0, size }, { path, idempotencyKey, attempt, signal, mayPerform }) {
+      mayPerform()
       const response = await fetch(ledgerUrl, {
         method: 'POST',
         signal,
@@ -18,23 +29,28 @@ const ledgerAction = (ledgerUrl: string) =>
       })
       const { performed } = (await response.json()) as { performed: number }
       if (performed <= failures) throw new ActionError('ConnectionError', 'not yet', { retryable: true })
-      return { output: (value ?? path) as string }
+      return { output: size === undefined ? ((value ?? path) as string) : 'x'.repeat(size) }
     },
   })
 
 export function scenarioEngine(options: {
   databaseUrl: string
   ledgerUrl: string
+  leaseMs?: number | undefined
+  maxRunning?: number
   observer?: Partial<Observer>
+  seams?: Partial<Seams>
 }): WorkflowEngine {
-  const { databaseUrl, ledgerUrl, observer } = options
-  return new WorkflowEngine({
+  const { databaseUrl, ledgerUrl, leaseMs = 60_000, maxRunning = 10_000, observer, seams } = options
+  const settings = {
     databaseUrl,
-    leaseMs: 1_000,
+    leaseMs,
+    maxRunning,
     parkAfterMs: 20,
     actions: [ledgerAction(ledgerUrl)],
     observer: { ...noObserver, ...observer },
-  })
+  }
+  return new WorkflowEngine(settings, seams)
 }
 
 const step = (id: string, config: object = {}, rest: object = {}): object => ({
@@ -48,11 +64,13 @@ const step = (id: string, config: object = {}, rest: object = {}): object => ({
 /** Every kind of event that an execution can have happens in it; see `drive`. */
 export const definition = {
   name: 'everything',
-  timeoutMs: 60_000,
+  timeoutMs: 3_600_000,
   steps: [
     step('one'),
     step('two', {}, { when: 'data == "one"' }),
     step('never', {}, { when: 'false' }),
+    // Enough for a snapshot.
+    step('big', { size: 70_000 }),
     step('once', {}, { delivery: 'at_most_once' }),
     step('again', { failures: 1 }, { retryPolicy: { maxAttempts: 4, initialIntervalMs: 500, jitter: 0 } }),
     {
@@ -72,6 +90,13 @@ export const definition = {
   ],
 }
 
+/** What the definition is compiled to. */
+export function planOf(definition: object): Plan {
+  const result = compile(definition, new ActionRegistry([ledgerAction('')]).shapes())
+  if ('faults' in result) throw new Error(JSON.stringify(result.faults))
+  return result.plan
+}
+
 /**
  * Takes an execution through a pause, a signal, a retry and a rollback, going by its history only, so that another process
  * can go on with it where the one before was killed. Resolves when it has been completed for the second time.
@@ -81,11 +106,13 @@ export function drive(engine: WorkflowEngine, executionId: string): Promise<Jour
   const asked = new Set<string>()
   let known = 0
   return new Promise((resolve, reject) => {
-    const ask = (name: string, request: () => Promise<unknown>): void => {
+    // Under a key of the history's own: a process that asks again what one before it has asked changes nothing.
+    const ask = (name: string, request: (options: { idempotencyKey: string }) => Promise<unknown>): void => {
       if (asked.has(name)) return
       asked.add(name)
-      // A conflict means that the process before had asked already.
-      request().catch((error) => (error.code === 'EXECUTION_STATUS_CONFLICT' ? undefined : reject(error)))
+      request({ idempotencyKey: name }).catch((error) =>
+        error.code === 'EXECUTION_STATUS_CONFLICT' ? undefined : reject(error),
+      )
     }
     const unsubscribe = engine.subscribe(
       executionId,
@@ -93,22 +120,23 @@ export function drive(engine: WorkflowEngine, executionId: string): Promise<Jour
         if (message.type === 'snapshot') known = message.seq
         if (message.type !== 'event') return
         history.push(message.event)
-        // What a process before this one has asked for must not be asked again.
         if (message.event.seq < known) return
         const has = (type: string): boolean => history.some((event) => event.type === type)
         const isLast = (type: string): boolean => message.event.type === type
         if (history.some((event) => event.type === 'step.completed') && !has('execution.pause_requested')) {
-          ask('pause', () => engine.pauseExecution(executionId))
+          // Asked again after the rollback when it came too late before.
+          ask(`pause ${has('execution.rolled_back')}`, (options) => engine.pauseExecution(executionId, options))
         }
         const lastHeld = history.findLast(({ type }) => type === 'execution.paused' || type === 'execution.resumed')
         if (lastHeld?.type === 'execution.paused')
-          ask(`resume ${lastHeld.seq}`, () => engine.resumeExecution(executionId))
+          ask(`resume ${lastHeld.seq}`, (options) => engine.resumeExecution(executionId, options))
         if (has('execution.resumed') && !has('signal.received')) {
-          ask('signal', () => engine.signal(executionId, 'hello', { n: 1 }))
+          ask('signal', (options) => engine.signal(executionId, 'hello', { n: 1 }, options))
         }
-        if (isLast('execution.failed')) ask(`retry ${message.event.seq}`, () => engine.retryExecution(executionId))
+        if (isLast('execution.failed'))
+          ask(`retry ${message.event.seq}`, (options) => engine.retryExecution(executionId, options))
         if (has('execution.completed') && !has('execution.rolled_back')) {
-          ask('rollback', () => engine.rollbackToCheckpoint(executionId, 1, { resume: true }))
+          ask('rollback', (options) => engine.rollback(executionId, { checkpointIndex: 1, resume: true, ...options }))
         }
         if (isLast('execution.completed') && has('execution.rolled_back')) {
           unsubscribe()

@@ -1,27 +1,37 @@
+import { type AtPoint, observeAttempts, pointsOf } from './points.ts'
 import { drive, scenarioEngine } from './scenario.ts'
 
 /*
- * The process that dies: it runs the scenario and kills itself, with SIGKILL, as soon as an event of the kind named by
- * KILL_AT is committed and before anything else can happen; or `perform`: after the ledger heard of an attempt of KILL_PATH.
+ * The process that dies: it runs the scenario and gets the signal SIGNAL (SIGKILL, or SIGSTOP to stand still) when it comes to
+ * the point DIE_AT. At the point STOP_AT it begins to stop in good order, for deaths on the way out. START names the workflow
+ * of which it begins an execution itself, under the key START_KEY if there is one; otherwise it takes EXECUTION_ID on.
  */
-const { DATABASE_URL, LEDGER_URL, EXECUTION_ID, KILL_AT } = process.env as Record<string, string>
+const { DATABASE_URL, LEDGER_URL, EXECUTION_ID, DIE_AT, STOP_AT, START, START_KEY, SIGNAL, LEASE_MS } =
+  process.env as Record<string, string>
 
 // It must not outlive a test that is killed itself.
 process.on('disconnect', () => process.exit(1))
 
+let isHit = false
+const at: AtPoint = (point) => {
+  if (point === STOP_AT) void engine.stop()
+  if (point !== DIE_AT || isHit) return
+  isHit = true
+  process.kill(process.pid, (SIGNAL as NodeJS.Signals | undefined) ?? 'SIGKILL')
+}
+
 const engine = scenarioEngine({
   databaseUrl: DATABASE_URL!,
   ledgerUrl: LEDGER_URL!,
-  observer: {
-    committed(_, { events }) {
-      if (events.some((event) => event.type === KILL_AT)) process.kill(process.pid, 'SIGKILL')
-    },
-    attemptEnded({ path }) {
-      if (KILL_AT === `perform ${path}`) process.kill(process.pid, 'SIGKILL')
-    },
-  },
+  leaseMs: LEASE_MS === undefined ? undefined : Number(LEASE_MS),
+  observer: observeAttempts(at),
+  seams: pointsOf(at),
 })
 await engine.start()
-await drive(engine, EXECUTION_ID!)
-await engine.stop()
-process.disconnect()
+if (START !== undefined) {
+  const executionId = await engine.startExecution(START, 'test', null, { idempotencyKey: START_KEY })
+  process.send!({ executionId })
+}
+// On the way out nobody answers its requests any more.
+if (EXECUTION_ID !== undefined) await drive(engine, EXECUTION_ID).catch(() => {})
+process.on('message', () => void engine.stop().then(() => process.disconnect()))

@@ -1,0 +1,71 @@
+import type { Test } from 'tap'
+import { createTestDatabase } from '../harness/database.ts'
+import { withClient } from '../harness/server.ts'
+import { violationsOf } from './comparison.ts'
+import { executionOf, type Ledger, startLedger } from './ledger.ts'
+import type { Point } from './points.ts'
+import { endOf, startVictim } from './processes.ts'
+import { definition, drive, planOf, scenarioEngine } from './scenario.ts'
+
+/** An execution of the scenario on a database of its own, and the world that it acts on. */
+export interface Scene {
+  readonly databaseUrl: string
+  readonly ledger: Ledger
+  readonly workflowId: string
+  readonly executionId: string
+  readonly sql: (text: string) => Promise<unknown[]>
+}
+
+/** The execution is due, and nobody has run it yet. */
+export async function prepare(t: Test): Promise<Scene> {
+  const { url: databaseUrl } = await createTestDatabase(t)
+  const ledger = await startLedger(t)
+  // A node without room leaves the start to others.
+  const engine = scenarioEngine({ databaseUrl, ledgerUrl: ledger.url, maxRunning: 0 })
+  await engine.start()
+  const { id: workflowId } = await engine.createWorkflow(definition)
+  const executionId = await engine.startExecution(workflowId, 'test')
+  await engine.stop()
+  const sql = (text: string) => withClient(databaseUrl, async (client) => (await client.query(text)).rows)
+  return { databaseUrl, ledger, workflowId, executionId, sql }
+}
+
+/** A process takes the execution on and is killed when it comes to the point; with `STOP_AT` it is on its way out by then. */
+export async function dies(
+  t: Test,
+  scene: Scene,
+  how: { DIE_AT: Point; STOP_AT?: Point; LEASE_MS?: string },
+): Promise<void> {
+  const { databaseUrl, ledger, executionId } = scene
+  const victim = startVictim(t, {
+    DATABASE_URL: databaseUrl,
+    LEDGER_URL: ledger.url,
+    EXECUTION_ID: executionId,
+    ...how,
+  })
+  t.equal(await endOf(victim), 'SIGKILL', `killed ${how.DIE_AT}`)
+}
+
+/** The lease of whoever has died is over: the next process sweeps it away and takes over what it left. */
+export async function leasesRunOut({ sql }: Scene): Promise<void> {
+  await sql("UPDATE nodes SET expires_at = clock_timestamp() - interval '1 s'")
+}
+
+/** Somebody has swept away whoever has died: the next process takes over at once. */
+export async function deadAreSwept({ sql }: Scene): Promise<void> {
+  await sql('DELETE FROM nodes')
+}
+
+/** Another process takes the execution to its end, and everything is as if nobody had died. */
+export async function goesOn(t: Test, scene: Scene): Promise<void> {
+  const { databaseUrl, ledger, executionId } = scene
+  const survivor = scenarioEngine({ databaseUrl, ledgerUrl: ledger.url })
+  t.teardown(() => survivor.stop())
+  await survivor.start()
+  const history = await drive(survivor, executionId)
+  const execution = await survivor.getExecution(executionId)
+  const entries = ledger.entries.filter((entry) => executionOf(entry) === executionId)
+  t.same(violationsOf({ plan: planOf(definition), execution, history, entries }), [])
+  t.equal(execution.status, 'completed')
+  t.same(execution.output, { sum: 3 }, 'the outcome is that of an undisturbed run')
+}
