@@ -67,7 +67,7 @@ export const createStore = (database: Database) => ({
     new Lane({ connect: database.connectLane, prepare: database.prepare, node, lane }),
 })
 
-/** What the engine is handed: PostgreSQL's own, or the simulation's model of it. One conformance suite runs on both. */
+/** What the engine is handed: PostgreSQL's own, or the simulation's model of it. */
 export type Store = ReturnType<typeof createStore>
 
 const bind =

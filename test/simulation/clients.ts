@@ -1,0 +1,210 @@
+import type { WorkflowEngine } from '../../src/engine/engine.ts'
+import type { Audit } from './audit.ts'
+import type { Server } from './model/server.ts'
+import type { SimulatedNode } from './node.ts'
+import type { Act, Timed } from './scenario.ts'
+import { Subscriber } from './subscriber.ts'
+import type { World } from './world.ts'
+
+/** How often a client tries again under the same key, and how long it waits, ms. */
+const TRIES = 4
+const AGAIN_MS = 300
+
+/**
+ * The people and services outside: they start, control, signal and watch through whichever node is up, and hold each
+ * answer against the database at the moment in which they get it.
+ */
+export class Clients {
+  readonly executions: string[] = []
+  readonly subscribers: Subscriber[] = []
+  /** Whose cancel was asked for. */
+  readonly cancelled = new Set<string>()
+  readonly #world: World
+  readonly #server: Server
+  readonly #audit: Audit
+  readonly #nodes: readonly SimulatedNode[]
+  readonly #workflowIds: readonly string[]
+  readonly #signals = new Map<string, { readonly executionId: string; isTaken: boolean }>()
+  #next = 0
+
+  constructor(
+    world: World,
+    server: Server,
+    audit: Audit,
+    nodes: readonly SimulatedNode[],
+    workflowIds: readonly string[],
+  ) {
+    this.#world = world
+    this.#server = server
+    this.#audit = audit
+    this.#nodes = nodes
+    this.#workflowIds = workflowIds
+  }
+
+  /** Does what is to be done at this moment. Never rejects. */
+  act({ node, what }: Timed<Act>): void {
+    this.#world.note(`act ${JSON.stringify(what)}`)
+    void this.#perform(node, what).catch((error: Error) => this.#world.note(`  ${what.type} answers ${error.message}`))
+  }
+
+  /** Brings back who was cut off. */
+  reconnect(): void {
+    for (const subscriber of this.subscribers) {
+      const node = this.#nodeFrom(this.#world.random.below(3))
+      if (!subscriber.isConnected && node !== null) subscriber.connect(node)
+    }
+  }
+
+  /** Takes back every pause: whatever is paused is resumed. */
+  resumeAll(): void {
+    for (const { id, status } of this.#server.tables.executions.values()) {
+      const engine = this.#nodeFrom(0)?.engine
+      if (status === 'paused') engine?.resumeExecution(id).catch(() => {})
+    }
+  }
+
+  /** Everybody who watches has heard of all that there is. After a failover that lost commits some may have heard of more. */
+  get haveHeardAll(): boolean {
+    return this.subscribers.every(({ executionId, seen }) => {
+      const { size } = this.#server.tables.events.get(executionId) ?? { size: 0 }
+      return size === 0 || seen === size || this.#audit.hasLostCommits
+    })
+  }
+
+  /** What must have come true by the end. */
+  settled(): void {
+    for (const [text, { executionId, isTaken }] of this.#signals) {
+      const count = this.#eventsOf(executionId).filter(
+        (row) => row.type === 'signal.received' && row.text.includes(text),
+      )
+      const isThere = this.#server.tables.executions.has(executionId)
+      if (count.length > 1) this.#audit.fault('a signal is received once', `${text}: ${count.length} times`)
+      if (isTaken && isThere && count.length === 0 && !this.#audit.hasLostCommits) {
+        this.#audit.fault('an answer means that it is durable', `${text} was never received`)
+      }
+    }
+    for (const subscriber of this.subscribers) {
+      const last = this.#eventsOf(subscriber.executionId).length
+      if (last > 0 && subscriber.seen !== last && !this.#audit.hasLostCommits) {
+        this.#audit.fault('a subscriber hears everything', `${subscriber.seen} of ${last}`)
+      }
+    }
+  }
+
+  async #perform(node: number, act: Act): Promise<void> {
+    if (act.type === 'start') return this.#start(node, act)
+    const executionId = this.executions[act.execution % Math.max(1, this.executions.length)]
+    const engine = this.#nodeFrom(node)?.engine
+    if (executionId === undefined || engine == null) return
+    if (act.type === 'subscribe') return this.#subscribe(node, executionId, act.fromStart)
+    if (act.type === 'signal') return this.#signal(node, executionId, act.keyed)
+    if (act.type === 'progress') return void (await engine.getProgress(executionId))
+    await this.#control(engine, executionId, act)
+  }
+
+  async #start(node: number, { workflow, n, keyed, delayMs }: Extract<Act, { type: 'start' }>): Promise<void> {
+    const idempotencyKey = `key ${this.#next++}`
+    const workflowId = this.#workflowIds[workflow % this.#workflowIds.length]!
+    const { execution } = await this.#persist(node, keyed, (engine, clock) =>
+      engine.requestStart({
+        workflowId,
+        input: { n },
+        ...(keyed && { idempotencyKey }),
+        ...(delayMs > 0 && { startAt: clock + delayMs }),
+      }),
+    )
+    const { tables } = this.#server
+    const isDurable = tables.executions.has(execution.id) && this.#eventsOf(execution.id).length > 0
+    if (!isDurable && !this.#audit.hasLostCommits) {
+      this.#audit.fault('an answer means that it is durable', `the start of ${execution.id}`)
+    }
+    this.#world.note(`  started ${execution.id.slice(-4)}`)
+    if (!this.executions.includes(execution.id)) this.executions.push(execution.id)
+  }
+
+  async #control(
+    engine: WorkflowEngine,
+    executionId: string,
+    act: Exclude<Act, { type: 'start' | 'subscribe' | 'signal' | 'progress' }>,
+  ): Promise<void> {
+    if (act.type === 'cancel') this.cancelled.add(executionId)
+    const before = this.#eventsOf(executionId).length
+    if (act.type === 'rollback') {
+      const checkpoints = await engine.listCheckpoints(executionId)
+      const checkpoint = checkpoints[act.checkpoint % Math.max(1, checkpoints.length)]
+      if (checkpoint === undefined) return
+      const options = { checkpointIndex: checkpoint.index, resume: act.resume }
+      return this.#effective(executionId, act.type, before, (await engine.rollback(executionId, options)).effective)
+    }
+    this.#effective(executionId, act.type, before, (await engine.control(executionId, act.type)).effective)
+  }
+
+  /** 200: the event that says so is committed. 202: the request is. */
+  #effective(executionId: string, action: keyof typeof answerOf, before: number, effective: boolean): void {
+    if (this.#audit.hasLostCommits) return
+    const since = this.#eventsOf(executionId).filter(({ seq }) => seq > before)
+    if (effective && !since.some(({ type }) => type === answerOf[action])) {
+      this.#audit.fault(
+        'an answer means that it is durable',
+        `${action}: no ${answerOf[action]} among ${since.length} events`,
+      )
+    }
+  }
+
+  async #signal(node: number, executionId: string, keyed: boolean): Promise<void> {
+    const text = `signal ${this.#next++}`
+    const told = { executionId, isTaken: false }
+    this.#signals.set(`"${text}"`, told)
+    const options = keyed ? { idempotencyKey: text } : {}
+    await this.#persist(node, keyed, (engine) => engine.signal(executionId, 'news', text, options))
+    told.isTaken = true
+  }
+
+  #subscribe(node: number, executionId: string, fromStart: boolean): void {
+    const subscriber = new Subscriber(this.#server, this.#audit, executionId, fromStart ? 0 : null)
+    this.subscribers.push(subscriber)
+    subscriber.connect(this.#nodeFrom(node)!)
+  }
+
+  /** With a key a client may try again, wherever; without one it may not. */
+  async #persist<T>(
+    node: number,
+    keyed: boolean,
+    ask: (engine: WorkflowEngine, now: number) => Promise<T>,
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const asked = this.#nodeFrom(node + attempt - 1)
+      try {
+        if (asked?.engine == null) throw new Error('no node is up')
+        // Who gets no answer from a process that is gone learns it from the connection.
+        const lost = this.#world.pause(8_000).then(() => Promise.reject(new Error('no answer')))
+        lost.catch(() => {})
+        return await Promise.race([ask(asked.engine, this.#server.now), lost])
+      } catch (error) {
+        if (!keyed || attempt === TRIES) throw error
+        await this.#world.pause(AGAIN_MS)
+      }
+    }
+  }
+
+  #eventsOf(executionId: string) {
+    return [...(this.#server.tables.events.get(executionId)?.values() ?? [])]
+  }
+
+  /** The first node from this one on that takes requests. */
+  #nodeFrom(index: number): SimulatedNode | null {
+    for (let step = 0; step < this.#nodes.length; step++) {
+      const node = this.#nodes[(index + step) % this.#nodes.length]!
+      if (node.isUp) return node
+    }
+    return null
+  }
+}
+
+const answerOf = {
+  pause: 'execution.paused',
+  resume: 'execution.resumed',
+  cancel: 'execution.cancelled',
+  retry: 'execution.retried',
+  rollback: 'execution.rolled_back',
+} as const

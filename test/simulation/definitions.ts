@@ -1,0 +1,167 @@
+import fc from 'fast-check'
+import type { Script, ScriptedOutcome } from './effects.ts'
+
+/** A step before it has a name: names, dependencies and what it reads depend on where it ends up. */
+type Draft =
+  | { readonly type: 'action'; readonly script: Script; readonly extras: Extras }
+  | { readonly type: 'gate'; readonly ask: number; readonly onFalse: string; readonly extras: Extras }
+  | { readonly type: 'branch'; readonly ask: number; readonly steps: Draft[]; readonly otherwise: Draft[] }
+  | {
+      readonly type: 'parallel' | 'sequential'
+      readonly steps: Draft[]
+      readonly concurrency: number
+      readonly extras: Extras
+    }
+
+interface Extras {
+  readonly when: number | null
+  /** Which of its elder siblings it depends on, as a mask. */
+  readonly dependencies: number
+  readonly once: boolean
+  readonly attempts: number
+  readonly retryMs: number
+  readonly reads: number
+}
+
+const extras: fc.Arbitrary<Extras> = fc.record({
+  when: fc.option(fc.nat(3), { freq: 5, nil: null }),
+  dependencies: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(7) }),
+  once: fc.nat(2).map((die) => die === 0),
+  attempts: fc.integer({ min: 1, max: 3 }),
+  retryMs: fc.constantFrom(1, 40, 1_300),
+  reads: fc.nat(3),
+})
+
+const outcomes: fc.Arbitrary<ScriptedOutcome[]> = fc.oneof(
+  { weight: 8, arbitrary: fc.constant<ScriptedOutcome[]>(['ok']) },
+  { weight: 3, arbitrary: fc.constant<ScriptedOutcome[]>(['retryable', 'ok']) },
+  { weight: 1, arbitrary: fc.constant<ScriptedOutcome[]>(['retryable', 'slow', 'ok']) },
+  { weight: 1, arbitrary: fc.constant<ScriptedOutcome[]>(['slow']) },
+  { weight: 1, arbitrary: fc.constant<ScriptedOutcome[]>(['fatal']) },
+)
+
+const script: fc.Arbitrary<Script> = fc.record({ outcomes, delayMs: fc.constantFrom(0, 0, 2, 30, 30, 250, 900) })
+
+const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
+  step: fc.oneof(
+    { maxDepth: 3, depthSize: 'small' },
+    { weight: 5, arbitrary: fc.record({ type: fc.constant('action'), script, extras }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('gate'),
+        ask: fc.nat(5),
+        onFalse: fc.constantFrom('skip_rest', 'continue', 'fail'),
+        extras,
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('branch'),
+        ask: fc.nat(5),
+        steps: tie('steps'),
+        otherwise: tie('steps'),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        type: fc.constantFrom('parallel', 'parallel', 'sequential'),
+        steps: tie('steps'),
+        concurrency: fc.nat(3),
+        extras,
+      }),
+    },
+  ) as fc.Arbitrary<Draft>,
+  steps: fc.array(tie('step'), { minLength: 1, maxLength: 3 }),
+}))
+
+/** A definition as it is posted; `isTimed`: what becomes of it depends on how long things take. */
+export interface Posted {
+  readonly definition: object
+  readonly isTimed: boolean
+}
+
+/** Random workflows of all step types, nested; each of them compiles. */
+export const posted: fc.Arbitrary<Posted> = fc
+  .record({
+    steps: fc.array(step, { minLength: 1, maxLength: 4 }),
+    timeoutMs: fc.option(fc.constantFrom(1_500, 20_000), { freq: 8, nil: null }),
+    keep: fc.constantFrom(1, 2, 10),
+    hasOutput: fc.boolean(),
+  })
+  .map(({ steps, timeoutMs, keep, hasOutput }) => {
+    const naming: Naming = { next: 0 }
+    const named = nameAll(steps, naming, false)
+    return {
+      isTimed: timeoutMs !== null,
+      definition: {
+        name: 'random',
+        steps: named,
+        checkpoints: { keep },
+        ...(timeoutMs !== null && { timeoutMs }),
+        ...(hasOutput && { output: { end: '{{ data }}', first: `{{ steps.${named[0]!.id}.status }}` } }),
+      },
+    }
+  })
+
+interface Naming {
+  next: number
+}
+
+interface Named {
+  readonly id: string
+  readonly [field: string]: unknown
+}
+
+/** `isGraph`: children of a parallel, whose dependencies decide what they get. */
+function nameAll(drafts: readonly Draft[], naming: Naming, isGraph: boolean): Named[] {
+  const named: Named[] = []
+  for (const draft of drafts) named.push(nameOne(draft, naming, named, isGraph))
+  return named
+}
+
+const asks = ['input.n > 1', 'input.n > 3', 'input.n % 2 === 0', 'data !== null', 'true', 'input.n < 4']
+const reads = ['{{ data }}', '{{ input.n }}', '{{ execution.id === null }}', 'text']
+
+function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph: boolean): Named {
+  const id = `s${naming.next++}`
+  if (draft.type === 'branch') {
+    const condition = asks[draft.ask]!
+    const then = nameAll(draft.steps, naming, false)
+    const config = { condition, then, else: nameAll(draft.otherwise, naming, false) }
+    return { id, type: 'condition', config }
+  }
+  const { when, dependencies: mask, once, attempts, retryMs, reads: read } = draft.extras
+  const dependencies = isGraph ? elders.filter((_, index) => (mask >> index) & 1).map((elder) => elder.id) : []
+  const common = {
+    id,
+    ...(when !== null && { when: asks[when] }),
+    ...(dependencies.length > 0 && { dependencies }),
+  }
+  if (draft.type === 'gate') {
+    const config = { condition: asks[draft.ask]!, onFalse: draft.onFalse }
+    return { ...common, type: 'condition', config }
+  }
+  if (draft.type === 'action') {
+    const isSlow = draft.script.outcomes.includes('slow')
+    const retryPolicy = { maxAttempts: attempts, initialIntervalMs: retryMs, jitter: 0, maxElapsedMs: null }
+    return {
+      ...common,
+      type: 'action',
+      config: { type: 'act', ...draft.script, value: reads[read] },
+      ...(isSlow && { timeoutMs: 1_000 }),
+      ...(once ? { delivery: 'at_most_once' } : { retryPolicy }),
+    }
+  }
+  const isParallel = draft.type === 'parallel'
+  return {
+    ...common,
+    type: draft.type,
+    config: {
+      steps: nameAll(draft.steps, naming, isParallel),
+      ...(isParallel && draft.concurrency > 0 && { concurrency: draft.concurrency }),
+    },
+  }
+}

@@ -1,0 +1,98 @@
+import type { Plan } from '../../src/definition/plan.ts'
+import { effectiveRanges, fold } from '../../src/engine/core/fold.ts'
+import { createState, type ExecutionState } from '../../src/engine/core/state.ts'
+import type { ExecutionRow } from '../../src/repository/execution-row.ts'
+import { toEvent } from './model/reads.ts'
+import type { EventRow } from './model/tables.ts'
+
+/** One execution as what is committed tells it, folded commit by commit, and what its history must never show. */
+export class Mirror {
+  readonly row: ExecutionRow
+  readonly plan: Plan
+  state: ExecutionState
+  /** seq of the newest `step.started` of each path. */
+  readonly started = new Map<string, number>()
+  /** `generation/path` of every completed step. */
+  readonly completed = new Set<string>()
+  /** Orders to perform again what failed: `retry`. */
+  retries = 0
+  quarantine: string | null = null
+  readonly #rows: EventRow[] = []
+  readonly #fault: (rule: string, what: string) => void
+  #percentage = 0
+
+  constructor(row: ExecutionRow, plan: Plan, fault: (rule: string, what: string) => void) {
+    this.row = row
+    this.plan = plan
+    this.#fault = fault
+    this.state = this.#begin()
+  }
+
+  get seq(): number {
+    return this.#rows.length
+  }
+
+  /** Takes in what was committed since. */
+  advance(events: ReadonlyMap<number, EventRow>): void {
+    while (this.#rows.length < events.size) {
+      const seq = this.#rows.length + 1
+      const row = events.get(seq)
+      if (row === undefined) {
+        this.#fault('seq has no hole', `${events.size} events, but none has seq ${seq}`)
+        return
+      }
+      this.#take(row)
+    }
+  }
+
+  #take(row: EventRow): void {
+    const before = this.#rows.at(-1)
+    this.#rows.push(row)
+    const { type, seq, path } = row
+    if (before !== undefined && row.at < before.at) {
+      this.#fault('time never goes back in a history', `seq ${seq} is at ${row.at}, the one before at ${before.at}`)
+    }
+    if (type === 'execution.rolled_back') return this.#rollBack(row)
+    this.quarantine = null
+    if (type === 'execution.quarantined') {
+      this.quarantine = JSON.parse(row.text).error.type
+      if (this.quarantine !== 'CrashLoop') this.#fault('no bug shows', `quarantined: ${row.text}`)
+    }
+    if (type === 'execution.retried') this.retries += 1
+    if (type === 'step.started') this.started.set(path!, seq)
+    if (type === 'step.completed') this.#complete(path!)
+    if (row.percentage < this.#percentage) {
+      this.#fault('progress never falls', `from ${this.#percentage} to ${row.percentage} at seq ${seq} (${type})`)
+    }
+    this.#percentage = row.percentage
+    this.#fold([row])
+  }
+
+  #complete(path: string): void {
+    const key = `${this.state.generation}/${path}`
+    if (this.completed.has(key)) this.#fault('a completed step is never performed again', `${path} completes twice`)
+    this.completed.add(key)
+  }
+
+  #rollBack(row: EventRow): void {
+    const rollbacks = this.#rows
+      .filter(({ type }) => type === 'execution.rolled_back')
+      .map(({ seq, text }) => ({ seq, toSeq: JSON.parse(text).toSeq as number }))
+    this.state = this.#begin()
+    for (const [from, to] of effectiveRanges(rollbacks, row.seq)) this.#fold(this.#rows.slice(from - 1, to))
+    this.#percentage = row.percentage
+  }
+
+  #fold(rows: readonly EventRow[]): void {
+    try {
+      fold(this.plan, this.state, rows.map(toEvent))
+    } catch (error) {
+      this.#fault('every history folds', (error as Error).stack ?? String(error))
+    }
+  }
+
+  #begin(): ExecutionState {
+    const { id: executionId, format, input } = this.row
+    return createState({ executionId, format, input, variables: this.plan.variables })
+  }
+}

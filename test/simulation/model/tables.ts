@@ -1,0 +1,81 @@
+import type { ExecutionRow } from '../../../src/repository/execution-row.ts'
+import type { IdempotencyKey } from '../../../src/repository/idempotency.ts'
+import type { InboxItem } from '../../../src/repository/inbox.ts'
+import type { Counts } from '../../../src/repository/tally.ts'
+
+/** An event as its row has it: `data` is text, so that whoever reads it gets an object of his own. */
+export interface EventRow {
+  readonly executionId: string
+  readonly seq: number
+  readonly type: string
+  readonly path: string | null
+  readonly attempt: number | null
+  readonly at: number
+  readonly percentage: number
+  readonly text: string
+}
+
+/** An execution's row; what is json is text. */
+export type StoredRow = Omit<ExecutionRow, 'input' | 'output' | 'error'> & {
+  readonly input: string
+  readonly output: string | null
+  readonly error: string | null
+}
+
+export interface NodeRow {
+  readonly id: string
+  /** By the database's clock, ms since 1970. */
+  readonly expiresAt: number
+  readonly lanes: number
+}
+
+export interface WorkflowRow {
+  readonly id: string
+  readonly namespace: string
+  readonly name: string
+  readonly description: string | null
+  readonly activeVersion: number
+  readonly newestVersion: number
+  readonly status: 'active' | 'archived'
+  readonly tags: readonly string[]
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+export interface VersionRow {
+  readonly workflowId: string
+  readonly version: number
+  readonly definition: string
+  readonly deprecatedAt: number | null
+  readonly createdAt: number
+}
+
+export interface KeyRow extends IdempotencyKey {
+  readonly resourceId: string
+  readonly requestId: string | null
+}
+
+export interface CountedRow {
+  readonly workflowId: string
+  readonly version: number
+  readonly counts: Counts
+}
+
+/** The tables: rows are never changed, only replaced. */
+export class Tables {
+  readonly nodes = new Map<string, NodeRow>()
+  /** By `node/lane`: its mark. */
+  readonly lanes = new Map<string, number>()
+  readonly workflows = new Map<string, WorkflowRow>()
+  readonly versions = new Map<string, VersionRow>()
+  readonly executions = new Map<string, StoredRow>()
+  /** By execution, then by seq. */
+  readonly events = new Map<string, Map<number, EventRow>>()
+  readonly snapshots = new Map<string, Map<number, { readonly state: string; readonly createdAt: number }>>()
+  /** In the order of their ids once sorted: a commit may come after that of a later id. */
+  readonly inbox = new Map<number, Omit<InboxItem, 'payload'> & { readonly payload: string }>()
+  readonly keys = new Map<string, KeyRow>()
+  readonly statistics: CountedRow[] = []
+  /** The inbox's identity: taken at once, by statements that fail too. */
+  nextInboxId = 1
+}

@@ -1,0 +1,72 @@
+/** A bug to be planted: the text `from`, which must stand exactly once in `file`, becomes `to`. */
+export interface Mutant {
+  readonly name: string
+  /** From the root of the repository. */
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+/** Each of these the simulation has to find. The model's stand for the statement whose clauses it mirrors. */
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'the fence does not ask whether the node lives',
+    file: 'test/simulation/model/flush.ts',
+    from: 'if (present === undefined) return false',
+    to: 'if (present === undefined) return true',
+  },
+  {
+    name: 'a fenced flush is taken for a committed one',
+    file: 'src/engine/journal.ts',
+    from: "if (outcome === 'fenced') return this.#options.onFenced('the fence of its lane is gone')",
+    to: '',
+  },
+  {
+    name: 'the barrier is gone: actions are performed before the commit of what caused them',
+    file: 'src/engine/executor.ts',
+    from: 'this.#writer.draft.effects.push(command)',
+    to: 'this.#perform([command])',
+  },
+  {
+    name: 'flushes are acknowledged before they are answered',
+    file: 'src/engine/journal.ts',
+    from: 'const outcome = await this.#lane.flush(appends, sentBefore || attempt > 1)',
+    to: "const outcome: string = 'committed'; this.#lane.flush(appends, sentBefore || attempt > 1).catch(() => {})",
+  },
+  {
+    name: 'a parked execution is not woken',
+    file: 'src/engine/row-image.ts',
+    from: 'return (data as { wakeAt: number | null }).wakeAt',
+    to: 'return null',
+  },
+  {
+    name: 'a signal is taken from the inbox without its event',
+    file: 'src/engine/executor.ts',
+    from: "if (answer.type === 'fact') this.record(answer.fact, item.id)",
+    to: "if (item.kind === 'signal') this.#writer.draft.inboxIds.push(item.id)\n      else if (answer.type === 'fact') this.record(answer.fact, item.id)",
+  },
+  {
+    name: 'a rollback leaves a hole in seq',
+    file: 'src/engine/rollback.ts',
+    from: 'state.seq = seq\n',
+    to: 'state.seq = seq + 1\n',
+  },
+  {
+    name: 'a rollback keeps the keys of the generation before',
+    file: 'src/engine/core/control.ts',
+    from: '  state.generation = event.generation\n',
+    to: '',
+  },
+  {
+    name: 'recovery forgets the attempts that were under way',
+    file: 'src/engine/core/pending.ts',
+    from: "else commands.push({ type: 'perform', path, attempt })",
+    to: '',
+  },
+  {
+    name: 'subscribers of other nodes miss the first event of each poll',
+    file: 'src/engine/feed-poll.ts',
+    from: 'after: tail.next - 1 })',
+    to: 'after: tail.next })',
+  },
+]
