@@ -69,4 +69,16 @@ export const mutants: readonly Mutant[] = [
     from: 'after: tail.next - 1 })',
     to: 'after: tail.next })',
   },
+  {
+    name: 'an unanswered flush is read to have failed, and is sent again as a new one',
+    file: 'src/engine/journal.ts',
+    from: 'const outcome = await this.#lane.flush(appends, sentBefore || attempt > 1)',
+    to: 'const outcome = await this.#lane.flush(appends, false)',
+  },
+  {
+    name: 'recovery performs an at_most_once step again',
+    file: 'src/engine/core/pending.ts',
+    from: "commands.push({ type: 'interrupt', path, attempt })",
+    to: "commands.push({ type: 'perform', path, attempt })",
+  },
 ]

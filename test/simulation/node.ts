@@ -30,6 +30,8 @@ export class SimulatedNode {
   readonly #skewMs: number
   #body: Body = { stillUntil: 0, isGone: true }
   #wire: Wire | null = null
+  /** The process that was told to stop. */
+  #stopping: Body | null = null
   /** The ids under which it has been known. */
   readonly ids = new Set<string>()
 
@@ -83,7 +85,8 @@ export class SimulatedNode {
     )
     engine.start().then(
       () => {
-        if (!body.isGone && this.#body === body) this.engine = engine
+        // A start that a stop overtook resolves too.
+        if (!body.isGone && this.#body === body && this.#stopping !== body) this.engine = engine
       },
       (error: Error) => onFault('a node starts', `${this.name}: ${error.stack}`),
     )
@@ -113,6 +116,7 @@ export class SimulatedNode {
   async stop(): Promise<void> {
     const body = this.#body
     if (body.isGone) return
+    this.#stopping = body
     this.#around.world.note(`${this.name} is told to stop`)
     this.engine = null
     await this.#stop()
