@@ -10,7 +10,7 @@ import type { Test } from 'tap'
 export type Fault = 'lost' | 'unanswered' | 'late'
 
 /** A network of the test's own between engines and a server: it cuts, swallows, delays, stalls, and leads elsewhere. */
-export interface Proxy {
+export interface Passage {
   /** The database that `url` led to, through the proxy. */
   readonly url: string
   /** New connections go to the server of this URL; those that exist stay where they are. */
@@ -41,7 +41,7 @@ interface Trap {
  * things: statements are known by a piece of their text (so named ones must be off), which must fit into one packet; and like
  * a pooler it makes process ids up, so that no client can reach a backend beside its connection.
  */
-export async function startProxy(t: Test, url: string): Promise<Proxy> {
+export async function startProxy(t: Test, url: string): Promise<Passage> {
   let target = socketOf(url)
   let isStalled = false
   let isRefusing = false
@@ -57,7 +57,7 @@ export async function startProxy(t: Test, url: string): Promise<Proxy> {
     if (!isStalled) link.flow()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const proxy: Proxy = {
+  const proxy: Passage = {
     url: `postgres://postgres@127.0.0.1:${(server.address() as { port: number }).port}${new URL(url).pathname}`,
     leadTo(other) {
       target = socketOf(other)
