@@ -1,6 +1,12 @@
 import type { Expression } from './expression.ts'
 import type { Json, JsonObject } from './json.ts'
+import type { ActionPlan } from './steps/action.ts'
+import type { ConditionPlan } from './steps/condition.ts'
+import type { ParallelPlan } from './steps/parallel.ts'
+import type { SequentialPlan } from './steps/sequential.ts'
 import type { Template } from './template.ts'
+
+export type { ActionPlan, ConditionPlan, ParallelPlan, SequentialPlan }
 
 /** When and how often a failed attempt is repeated. All durations are milliseconds. */
 export interface RetryPolicy {
@@ -18,7 +24,7 @@ export interface RetryPolicy {
 }
 
 /** What every step of a compiled definition has, whatever its type. */
-interface StepPlanBase {
+export interface StepPlanBase {
   readonly id: string
   readonly name: string
   /** The composite that it stands in; null only for the root, a sequential step with the id ''. */
@@ -34,39 +40,6 @@ interface StepPlanBase {
   readonly dependencies: readonly string[]
   /** Milliseconds that one attempt (action) or the whole step (composite) may take; null is unbounded. */
   readonly timeoutMs: number | null
-}
-
-export interface ActionPlan extends StepPlanBase {
-  readonly type: 'action'
-  /** The action's registered name, `config.type`. */
-  readonly action: string
-  /** `config` without `type`, its strings compiled. */
-  readonly config: Template
-  readonly retry: RetryPolicy
-  readonly delivery: 'at_least_once' | 'at_most_once'
-}
-
-export interface ConditionPlan extends StepPlanBase {
-  readonly type: 'condition'
-  readonly condition: Expression
-  /** The branches; both null makes it a gate, which is a leaf. A branch that is left out is an empty list. */
-  readonly branches: { readonly then: readonly StepPlan[]; readonly else: readonly StepPlan[] } | null
-  /** What a gate does when its condition is false. */
-  readonly onFalse: 'skip_rest' | 'continue' | 'fail'
-}
-
-export interface ParallelPlan extends StepPlanBase {
-  readonly type: 'parallel'
-  readonly steps: readonly StepPlan[]
-  /** How many children may be under way at once; Infinity without a limit. */
-  readonly concurrency: number
-  /** By position: positions of the children that name this one as a dependency. */
-  readonly dependants: readonly (readonly number[])[]
-}
-
-export interface SequentialPlan extends StepPlanBase {
-  readonly type: 'sequential'
-  readonly steps: readonly StepPlan[]
 }
 
 export type StepPlan = ActionPlan | ConditionPlan | ParallelPlan | SequentialPlan

@@ -74,6 +74,21 @@ export const RetryPolicy = Type.Object(
 
 export type RetryPolicy = Static<typeof RetryPolicy>
 
+export const RetryPolicyReference = Type.Unsafe<RetryPolicy>({ $ref: 'RetryPolicy#' })
+
+/** One step as it stands in a definition; what its `config` holds is its type's matter. */
+export interface Step {
+  id: string
+  name?: string
+  type: string
+  config: { [key: string]: unknown }
+  [key: string]: unknown
+}
+
+/** Steps within steps; the schema is registered under its $id, so that it can refer to itself. */
+export const StepList = (description: string, options: { minItems?: number } = {}) =>
+  Type.Array(Type.Unsafe<Step>({ $ref: 'StepDefinition#' }), { ...options, description })
+
 /** What a step of any type may have. */
 export const stepFields = {
   id: StepId,

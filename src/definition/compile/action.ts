@@ -3,21 +3,15 @@ import { pointerTo } from '../json-pointer.ts'
 import { didYouMean } from '../nearest.ts'
 import type { ActionPlan, ActionShape, RetryPolicy } from '../plan.ts'
 import type { RetryPolicy as RetryPolicyDefinition } from '../schema-fields.ts'
+import type { Mutable } from '../steps/step-language.ts'
 import { compileTemplateInto, type TemplateFindings } from '../template.ts'
 import { configFaults } from './action-config.ts'
 import type { Compilation, Draft } from './draft.ts'
 import { noRetry, retryPolicyOf } from './retry-policy.ts'
-
-type ActionPlanDraft = { -readonly [Key in keyof ActionPlan]: ActionPlan[Key] }
+import type { StepCompiler } from './step-compiler.ts'
 
 /** What an action step has beyond the others: its action's config, its policy, its delivery. */
-export function compileAction(
-  step: JsonObject,
-  config: JsonObject,
-  draft: Draft,
-  plan: ActionPlanDraft,
-  all: Compilation,
-): void {
+export function compileAction({ step, config, draft, all }: StepCompiler, plan: Mutable<ActionPlan>): void {
   const { type: action, ...rest } = config
   plan.action = String(action)
   plan.delivery = step.delivery === 'at_most_once' ? 'at_most_once' : 'at_least_once'

@@ -1,14 +1,9 @@
 import type { JsonObject } from '../json.ts'
-import type { ActionPlan, ActionShape, ConditionPlan, Fault, ParallelPlan, SequentialPlan } from '../plan.ts'
-
-type Mutable<T> = T extends unknown ? { -readonly [Key in keyof T]: T[Key] } : never
+import type { ActionShape, Fault, StepPlan } from '../plan.ts'
+import type { Mutable } from '../steps/step-language.ts'
 
 /** A plan while it is being made. */
-export type StepPlanDraft =
-  | Mutable<ActionPlan>
-  | Mutable<ConditionPlan>
-  | Mutable<ParallelPlan>
-  | Mutable<SequentialPlan>
+export type StepPlanDraft = StepPlan extends infer Plan ? (Plan extends StepPlan ? Mutable<Plan> : never) : never
 
 /** A place in the definition that names a step. */
 export interface Reference {
@@ -23,7 +18,7 @@ export interface Draft {
   readonly plan: StepPlanDraft
   readonly parent: Draft | null
   /** Which of the parent's lists it stands in. */
-  readonly list: 'steps' | 'then' | 'else'
+  readonly list: string
   readonly position: number
   readonly depth: number
   readonly children: Draft[]

@@ -1,3 +1,4 @@
+import { isLeaf } from '../language.ts'
 import type { Draft } from './draft.ts'
 
 /** Numbers the leaf steps in document order from 1 and shares the weight out, equally at each level; returns how many leaves. */
@@ -7,8 +8,7 @@ export function numberSteps(root: Draft): number {
     const { plan, children } = draft
     plan.weight = weight
     plan.number = leaves + 1
-    const isLeaf = plan.type === 'action' || (plan.type === 'condition' && plan.branches === null)
-    if (isLeaf) leaves++
+    if (isLeaf(plan)) leaves++
     for (const child of children) visit(child, weight / children.length)
   }
   visit(root, 1)

@@ -1,7 +1,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { Json } from '../json.ts'
+import { languageOf, type StepType } from '../language.ts'
 import type { Fault } from '../plan.ts'
-import { definitionSchemas, stepTypes } from '../schema.ts'
+import { definitionSchemas } from '../schema.ts'
 import { type SchemaError, schemaFaults } from '../schema-errors.ts'
 
 const ajv = new Ajv2020({ allErrors: true, verbose: true, strict: false, validateSchema: false })
@@ -11,21 +12,12 @@ for (const schema of definitionSchemas) {
   if (Reflect.get(schema, '$id') !== 'StepDefinition') ajv.addSchema(schema)
 }
 
-const schemaOfType = {
-  action: 'ActionStep',
-  condition: 'ConditionStep',
-  parallel: 'ParallelStep',
-  sequential: 'SequentialStep',
-}
-export type StepType = (typeof stepTypes)[number]
-export const isStepType = (type: unknown): type is StepType => stepTypes.includes(type as StepType)
-
 /** Faults of the definition's own fields; its steps only need to be objects. */
 export const definitionFaults = (definition: Json): Fault[] => check('Definition', definition, '')
 
 /** Faults of a step's own fields; steps within it only need to be objects. */
 export const stepFaults = (type: StepType, step: Json, pointer: string): Fault[] =>
-  check(schemaOfType[type], step, pointer)
+  check(String(Reflect.get(languageOf(type).schema, '$id')), step, pointer)
 
 function check(schema: string, value: Json, pointer: string): Fault[] {
   const validate = ajv.getSchema(schema)

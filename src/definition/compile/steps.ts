@@ -1,11 +1,10 @@
-import { compileExpression, type Expression, ExpressionError } from '../expression.ts'
 import type { Json, JsonObject } from '../json.ts'
 import { pointerTo } from '../json-pointer.ts'
+import { isStepType, languageOf, type StepType, stepTypes } from '../language.ts'
 import { didYouMean } from '../nearest.ts'
-import { stepTypes } from '../schema.ts'
-import { compileAction } from './action.ts'
 import type { Compilation, Draft, StepPlanDraft } from './draft.ts'
-import { isStepType, type StepType, stepFaults } from './shapes.ts'
+import { stepFaults } from './shapes.ts'
+import { compileAt, StepCompiler } from './step-compiler.ts'
 
 /** Most steps of a definition, and how deep they may nest. */
 export const MAX_STEPS = 10_000
@@ -104,49 +103,5 @@ function compileWhen(step: JsonObject, draft: Draft, all: Compilation): void {
 }
 
 function compileConfig(step: JsonObject, config: JsonObject, draft: Draft, all: Compilation): void {
-  const { plan } = draft
-  const pointer = pointerTo(draft.pointer, 'config')
-  const list = (name: Draft['list']) =>
-    compileList(config[name], pointerTo(pointer, name), draft, name, all).map((child) => child.plan)
-  switch (plan.type) {
-    case 'action':
-      compileAction(step, config, draft, plan, all)
-      return
-    case 'sequential':
-      plan.steps = list('steps')
-      return
-    case 'parallel':
-      plan.steps = list('steps')
-      plan.concurrency = typeof config.concurrency === 'number' ? config.concurrency : Number.POSITIVE_INFINITY
-      return
-    case 'condition': {
-      const isGate = config.then === undefined && config.else === undefined
-      if (!isGate && config.onFalse !== undefined) {
-        all.faults.push({
-          pointer: `${pointer}/onFalse`,
-          message: 'is for a condition without then and else; leave it out, or them',
-        })
-      }
-      if (typeof config.condition === 'string' && config.condition !== '') {
-        const condition = compileAt(config.condition, `${pointer}/condition`, draft, all)
-        if (condition) plan.condition = condition
-      }
-      plan.branches = isGate ? null : { then: list('then'), else: list('else') }
-      plan.onFalse = (config.onFalse ?? 'skip_rest') as typeof plan.onFalse
-    }
-  }
-}
-
-/** Compiles an expression of a step; a bad one is a fault and null. */
-function compileAt(source: string, pointer: string, draft: Draft, all: Compilation): Expression | null {
-  try {
-    const expression = compileExpression(source, { names: all.names })
-    for (const stepId of expression.stepIds) draft.references.push({ stepId, pointer })
-    return expression
-  } catch (error) {
-    if (!(error instanceof ExpressionError)) throw error
-    const message = source.includes('{{') ? 'is an expression already: write it bare, without {{ }}' : error.message
-    all.faults.push({ pointer, message })
-    return null
-  }
+  languageOf(draft.plan.type).compile(new StepCompiler(step, config, draft, all), draft.plan)
 }

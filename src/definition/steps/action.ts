@@ -1,0 +1,51 @@
+import { Type } from 'typebox'
+import { compileAction } from '../compile/action.ts'
+import type { RetryPolicy, StepPlanBase } from '../plan.ts'
+import { durationMs, RetryPolicyReference, stepFields } from '../schema-fields.ts'
+import type { Template } from '../template.ts'
+import type { StepLanguage } from './step-language.ts'
+
+export interface ActionPlan extends StepPlanBase {
+  readonly type: 'action'
+  /** The action's registered name, `config.type`. */
+  readonly action: string
+  /** `config` without `type`, its strings compiled. */
+  readonly config: Template
+  readonly retry: RetryPolicy
+  readonly delivery: 'at_least_once' | 'at_most_once'
+}
+
+const schema = Type.Object(
+  {
+    ...stepFields,
+    type: Type.Literal('action'),
+    config: Type.Object(
+      {
+        type: Type.String({
+          minLength: 1,
+          description: 'The action',
+          examples: ['http_request', 'database_query', 'ai_agent_call', 'echo'],
+        }),
+      },
+      { additionalProperties: true, description: "The action's own fields; any text may hold {{ expression }}" },
+    ),
+    timeoutMs: Type.Optional(durationMs('How long one attempt may take', { examples: [30_000] })),
+    delivery: Type.Optional(
+      Type.Enum(['at_least_once', 'at_most_once'], {
+        type: 'string',
+        default: 'at_least_once',
+        description:
+          'at_most_once: never repeated, not even after a crash in the middle, which then fails as StepInterrupted',
+      }),
+    ),
+    retryPolicy: Type.Optional(RetryPolicyReference),
+  },
+  { $id: 'ActionStep', additionalProperties: false, title: 'Action', description: 'Does something to the world' },
+)
+
+export const action: StepLanguage<ActionPlan> = {
+  schema,
+  format: 1,
+  compile: compileAction,
+  isLeaf: () => true,
+}
