@@ -29,6 +29,8 @@ export interface StepPlanBase {
   readonly name: string
   /** The composite that it stands in; null only for the root, a sequential step with the id ''. */
   readonly parent: CompositePlan | null
+  /** All steps directly inside, bodies included, in the order of the document. */
+  readonly children: readonly StepPlan[]
   /** Index among the parent's children (of its branch, in a condition). */
   readonly position: number
   /** 1-based number among the definition's leaf steps in document order; for a composite that of its first leaf. */
@@ -36,6 +38,8 @@ export interface StepPlanBase {
   /** Share of the whole execution, 0..1: a composite's is split equally among its children. */
   readonly weight: number
   readonly when: Expression | null
+  /** True within a loop: it has an instance an iteration, and its share of the whole is its loop's matter. */
+  readonly isRepeated: boolean
   /** Ids of steps that must be completed before this one begins. */
   readonly dependencies: readonly string[]
   /** Milliseconds that one attempt (action) or the whole step (composite) may take; null is unbounded. */

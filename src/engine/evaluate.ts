@@ -1,26 +1,27 @@
 import { ExpressionError } from '../definition/expression.ts'
 import type { Json } from '../definition/json.ts'
-import type { ConditionPlan, Plan } from '../definition/plan.ts'
+import type { Plan } from '../definition/plan.ts'
 import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
 import { type ExecutionInfo, StepScope } from './core/scope.ts'
 import type { ExecutionState, StepState } from './core/state.ts'
+import { behaviourOf } from './core/steps/behaviour.ts'
 import { planOf } from './core/turn.ts'
-import { errorFact } from './error-fact.ts'
+import { errorFact, identified } from './error-fact.ts'
 
 /** The fact that answers an evaluation, or null when the step has moved on meanwhile. */
 export function evaluate(
   plan: Plan,
   state: ExecutionState,
   info: ExecutionInfo,
-  command: Extract<Command, { type: 'evaluate_when' | 'evaluate_condition' | 'complete' }>,
+  command: Extract<Command, { type: 'evaluate_when' | 'decide' | 'complete' }>,
 ): Fact | null {
   if (command.type === 'complete') return evaluateOutput(plan, state, info)
   const step = state.steps.get(command.path)
   if (step === undefined) return null
   const scope = new StepScope(plan, state, step, info)
   try {
-    return command.type === 'evaluate_when' ? evaluateWhen(plan, step, scope) : evaluateCondition(plan, step, scope)
+    return command.type === 'evaluate_when' ? evaluateWhen(plan, step, scope) : decide(plan, state, step, scope)
   } catch (thrown) {
     return { type: 'step.failed', path: step.path, data: { error: errorOf(thrown, step), retryAt: null } }
   }
@@ -33,15 +34,12 @@ function evaluateWhen(plan: Plan, step: StepState, scope: StepScope): Fact | nul
   return { type: 'step.skipped', path, data: { reason: 'when' } }
 }
 
-function evaluateCondition(plan: Plan, step: StepState, scope: StepScope): Fact | null {
-  if (step.status !== 'running' || step.frame !== undefined) return null
-  const condition = planOf(plan, step) as ConditionPlan
-  const { path } = step
-  const result = Boolean(condition.condition.evaluate(scope))
-  if (condition.branches !== null) return { type: 'condition.evaluated', path, data: { result } }
-  if (result || condition.onFalse !== 'fail') return { type: 'step.completed', path, data: { output: result } }
-  const error = errorFact('ConditionNotMet', `the condition is false: ${condition.condition.source}`, path)
-  return { type: 'step.failed', path, data: { error, retryAt: null } }
+function decide(plan: Plan, state: ExecutionState, step: StepState, scope: StepScope): Fact | null {
+  const stepPlan = planOf(plan, step)
+  const behaviour = behaviourOf(stepPlan)
+  if (step.status !== 'running' || !behaviour.isUndecided?.(step)) return null
+  const fact = behaviour.decide!({ plan, stepPlan, state, step, scope })
+  return fact?.type === 'step.failed' ? identified(fact) : fact
 }
 
 function evaluateOutput(plan: Plan, state: ExecutionState, info: ExecutionInfo): Fact {

@@ -14,7 +14,7 @@ type Answered = Exclude<Command, { type: 'perform' | 'abort' | 'set_timer' | 'cl
 export function answerTo(command: Answered, plan: Plan, state: ExecutionState, row: ExecutionRow): Fact | null {
   switch (command.type) {
     case 'evaluate_when':
-    case 'evaluate_condition':
+    case 'decide':
     case 'complete':
       return evaluate(plan, state, infoOf(row, state), command)
     case 'fail':

@@ -19,7 +19,7 @@ import { createTestDatabase } from '../harness/database.ts'
 /** A plan of action steps one after the other, as the compiler would make it; nothing in it is ever evaluated. */
 export function sequence(ids: readonly string[], keep = 10): Plan {
   const steps: StepPlan[] = []
-  const base = { when: null, dependencies: [], timeoutMs: null }
+  const base = { when: null, dependencies: [], timeoutMs: null, isRepeated: false, children: [] }
   const root: SequentialPlan = {
     ...base,
     type: 'sequential',
@@ -30,6 +30,8 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
     number: 1,
     weight: 1,
     steps,
+    children: steps,
+    body: null,
   }
   for (const [position, id] of ids.entries()) {
     const step = {

@@ -20,6 +20,7 @@ export function compileAction({ step, config, draft, all }: StepCompiler, plan: 
   const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
   plan.config = compileTemplateInto(findings, rest, {
     names: all.names,
+    locals: draft.locals,
     // Of an unknown action nobody knows; its name is fault enough.
     secretFields: shape?.secretFields ?? [''],
     literalFields: shape?.literalFields ?? [],

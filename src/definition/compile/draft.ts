@@ -21,6 +21,8 @@ export interface Draft {
   readonly list: string
   readonly position: number
   readonly depth: number
+  /** Names that expressions here have beside the roots: those of the loops and catches around. */
+  readonly locals: readonly string[]
   readonly children: Draft[]
   readonly references: Reference[]
   readonly dependencies: Reference[]

@@ -1,9 +1,11 @@
 import { compileExpression, type Expression, ExpressionError } from '../expression.ts'
-import type { JsonObject } from '../json.ts'
+import type { Json, JsonObject } from '../json.ts'
 import { pointerTo } from '../json-pointer.ts'
-import type { StepPlan } from '../plan.ts'
+import type { SequentialPlan, StepPlan } from '../plan.ts'
+import type { Body } from '../steps/sequential.ts'
+import { compileTemplateInto, type Template, type TemplateFindings } from '../template.ts'
 import type { Compilation, Draft } from './draft.ts'
-import { compileList } from './steps.ts'
+import { compileBody, compileList } from './steps.ts'
 
 /** What a step type's `compile` works with: the step as it was written, and the ways to compile what its config holds. */
 export class StepCompiler {
@@ -28,12 +30,40 @@ export class StepCompiler {
     return compileList(config[field], this.pointerTo(field), draft, field, all).map((child) => child.plan)
   }
 
+  /** A body made of the list at these keys of config, e.g. `['cases', 0, 'steps']`. */
+  body(keys: readonly (string | number)[], body: Body): SequentialPlan {
+    const list = keys.reduce<Json | undefined>((value, key) => (value as JsonObject | undefined)?.[key], this.config)
+    return compileBody(list, keys.reduce<string>(pointerTo, this.#pointer), this.draft, String(keys[0]), body, this.all)
+  }
+
   /** The expression in a field of config; null when there is none or it is bad, which is a fault. */
-  expression(field: string): Expression | null {
-    const source = this.config[field]
+  expression(field: string, locals: readonly string[] = []): Expression | null {
+    return this.expressionAt(this.config[field], [field], locals)
+  }
+
+  /** The same for an expression further within config. */
+  expressionAt(
+    source: Json | undefined,
+    keys: readonly (string | number)[],
+    locals: readonly string[] = [],
+  ): Expression | null {
     // What is no text, or empty, is refused with the step's other fields.
     if (typeof source !== 'string' || source === '') return null
-    return compileAt(source, this.pointerTo(field), this.draft, this.all)
+    const names = [...this.draft.locals, ...locals]
+    return compileAt(source, keys.reduce<string>(pointerTo, this.#pointer), this.draft, this.all, names)
+  }
+
+  /** A template anywhere in config; `undefined` renders to undefined. */
+  template(value: Json | undefined, keys: readonly (string | number)[]): Template | null {
+    if (value === undefined) return null
+    const { draft, all } = this
+    const pointer = keys.reduce<string>(pointerTo, this.#pointer)
+    const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
+    const template = compileTemplateInto(findings, value, { names: all.names, locals: draft.locals })
+    for (const fault of findings.faults) all.faults.push({ ...fault, pointer: pointer + fault.pointer })
+    for (const { stepId, pointer: place } of findings.references)
+      draft.references.push({ stepId, pointer: pointer + place })
+    return template
   }
 
   /** Notes what is wrong with a field of config. */
@@ -47,9 +77,15 @@ export class StepCompiler {
 }
 
 /** Compiles an expression of a step; a bad one is a fault and null. */
-export function compileAt(source: string, pointer: string, draft: Draft, all: Compilation): Expression | null {
+export function compileAt(
+  source: string,
+  pointer: string,
+  draft: Draft,
+  all: Compilation,
+  locals: readonly string[] = draft.locals,
+): Expression | null {
   try {
-    const expression = compileExpression(source, { names: all.names })
+    const expression = compileExpression(source, { names: all.names, locals })
     for (const stepId of expression.stepIds) draft.references.push({ stepId, pointer })
     return expression
   } catch (error) {

@@ -2,6 +2,9 @@ import type { Json, JsonObject } from '../json.ts'
 import { pointerTo } from '../json-pointer.ts'
 import { isStepType, languageOf, type StepType, stepTypes } from '../language.ts'
 import { didYouMean } from '../nearest.ts'
+import type { SequentialPlan } from '../plan.ts'
+import type { Body } from '../steps/sequential.ts'
+import type { Mutable } from '../steps/step-language.ts'
 import type { Compilation, Draft, StepPlanDraft } from './draft.ts'
 import { stepFaults } from './shapes.ts'
 import { compileAt, StepCompiler } from './step-compiler.ts'
@@ -24,7 +27,14 @@ export function compileList(
     return []
   }
   return steps.flatMap((step, position) => {
-    const place = { pointer: pointerTo(pointer, position), parent, list, position, depth: parent.depth + 1 }
+    const place = {
+      pointer: pointerTo(pointer, position),
+      parent,
+      list,
+      position,
+      depth: parent.depth + 1,
+      locals: parent.locals,
+    }
     const draft =
       typeof step === 'object' && step !== null && !Array.isArray(step) ? compileStep(step, place, all) : null
     if (draft) parent.children.push(draft)
@@ -32,7 +42,7 @@ export function compileList(
   })
 }
 
-type Place = Pick<Draft, 'pointer' | 'parent' | 'list' | 'position' | 'depth'>
+type Place = Pick<Draft, 'pointer' | 'parent' | 'list' | 'position' | 'depth' | 'locals'>
 
 function compileStep(step: JsonObject, place: Place, all: Compilation): Draft | null {
   all.steps++
@@ -78,14 +88,39 @@ function draftOf(step: JsonObject, type: StepType, place: Place): Draft {
     id,
     name: typeof step.name === 'string' ? step.name : id,
     parent: place.parent?.plan ?? null,
+    children: [],
     position: place.position,
     number: 0,
     weight: 0,
     when: null,
     dependencies: Array.isArray(step.dependencies) ? step.dependencies : [],
     timeoutMs: typeof step.timeoutMs === 'number' ? step.timeoutMs : null,
+    isRepeated: isRepeated(place.parent?.plan),
   } as unknown as StepPlanDraft
   return { ...place, id, plan, children: [], references: [], dependencies: [] }
+}
+
+const isRepeated = (parent: StepPlanDraft | undefined): boolean =>
+  parent !== undefined && (parent.isRepeated || (parent.type === 'sequential' && parent.body?.label === null))
+
+/** A body of a step, made of a list in its config; it is a step of the plan, but not of the definition. */
+export function compileBody(
+  steps: Json | undefined,
+  pointer: string,
+  owner: Draft,
+  list: string,
+  body: Body,
+  all: Compilation,
+): SequentialPlan {
+  const id = `${owner.id}[${body.label ?? ''}]`
+  const locals = [...owner.locals, ...body.locals]
+  const place = { pointer, parent: owner, list, position: owner.children.length, depth: owner.depth + 1, locals }
+  const draft = draftOf({ id }, 'sequential', place)
+  const plan = Object.assign(draft.plan, { body }) as unknown as Mutable<SequentialPlan>
+  owner.children.push(draft)
+  all.drafts.set(id, draft)
+  plan.steps = compileList(steps, pointer, draft, 'steps', all).map((child) => child.plan)
+  return plan
 }
 
 function collectDependencies(step: JsonObject, draft: Draft): void {

@@ -6,6 +6,16 @@ import type { StepLanguage } from './step-language.ts'
 export interface SequentialPlan extends StepPlanBase {
   readonly type: 'sequential'
   readonly steps: readonly StepPlan[]
+  /** Set when it was not written as a step but is a body of the one around it. */
+  readonly body: Body | null
+}
+
+/** A list of steps that a step runs as a whole: a case, an iteration, a catch. It stands at `<step>[<label>]`. */
+export interface Body {
+  /** Which one it is; null: one instance an iteration, and its index is the label. */
+  readonly label: string | null
+  /** Names that only the steps within it have. */
+  readonly locals: readonly string[]
 }
 
 const schema = Type.Object(
@@ -28,6 +38,7 @@ export const sequential: StepLanguage<SequentialPlan> = {
   format: 1,
   compile(compiler, plan) {
     plan.steps = compiler.steps('steps')
+    plan.body = null
   },
   isLeaf: () => false,
 }

@@ -7,8 +7,8 @@ import type { ExecutionError } from './event.ts'
 export type Command =
   /** Evaluate the step's `when`; answer with `step.entered` or `step.skipped` (or `step.failed`). */
   | { readonly type: 'evaluate_when'; readonly path: string }
-  /** Evaluate a condition; answer with `step.completed` (gate), `condition.evaluated` (branches) or `step.failed`. */
-  | { readonly type: 'evaluate_condition'; readonly path: string }
+  /** Evaluate what a step needs to go on; answer with the fact that its type's `decide` finds, or `step.failed`. */
+  | { readonly type: 'decide'; readonly path: string }
   /** Evaluate the workflow's `output`; answer with `execution.completed` or `execution.failed`. */
   | { readonly type: 'complete' }
   /** Record `execution.failed`. */
@@ -23,8 +23,11 @@ export type Command =
   | { readonly type: 'interrupt'; readonly path: string; readonly attempt: number }
   /** Abort the attempt that runs; its result is dropped. */
   | { readonly type: 'abort'; readonly path: string }
-  /** Answer with `timer.fired` (retry), `step.failed` (step_timeout) or `execution.failed` (execution_timeout) when due. */
+  /**
+   * When due, answer with `timer.fired` (retry), the fact of its type's `due` (wait), `step.failed` (step_timeout) or
+   * `execution.failed` (execution_timeout).
+   */
   | { readonly type: 'set_timer'; readonly timer: Timer; readonly path: string; readonly dueAt: number }
   | { readonly type: 'clear_timer'; readonly timer: Timer; readonly path: string }
 
-export type Timer = 'retry' | 'step_timeout' | 'execution_timeout'
+export type Timer = 'retry' | 'wait' | 'step_timeout' | 'execution_timeout'

@@ -4,7 +4,7 @@ import { resolve } from './data.ts'
 import type { ExecutionError, Refusal, RolledBack } from './event.ts'
 import { pending } from './pending.ts'
 import { type ExecutionState, isFinished } from './state.ts'
-import { cancel, proceedPending, reach, restart } from './steps/step.ts'
+import { askAgain, cancel, proceedPending, reach, restart } from './steps/step.ts'
 import { resetTimers, setDeadline, shiftTimes, stopDeadline, stopTimers } from './timeouts.ts'
 import type { Turn } from './turn.ts'
 
@@ -52,6 +52,7 @@ export function resume(turn: Turn): void {
   resetTimers(turn)
   state.pausedAt = null
   proceedPending(turn)
+  askAgain(turn)
   // Paused between the end of the last step and the end of the execution.
   const root = state.steps.get('')
   if (root?.status === 'completed') turn.commands.push({ type: 'complete' })

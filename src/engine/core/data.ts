@@ -1,6 +1,15 @@
 import type { Json, JsonObject } from '../../definition/json.ts'
-import type { Plan } from '../../definition/plan.ts'
-import { childPath, type DataRef, type ExecutionState, parentPath, type StepState, type StepStatus } from './state.ts'
+import type { Plan, StepPlan } from '../../definition/plan.ts'
+import {
+  bodyPath,
+  childPath,
+  type DataRef,
+  type ExecutionState,
+  parentPath,
+  type StepState,
+  type StepStatus,
+} from './state.ts'
+import { behaviourOf } from './steps/behaviour.ts'
 import { planOf } from './turn.ts'
 
 /** Outputs of completed composites, which are assembled from their children: they never change, so once is enough. */
@@ -25,37 +34,31 @@ export function resolve(plan: Plan, state: ExecutionState, ref: DataRef): Json {
 /** A step's output; undefined unless it is completed. */
 export function outputOf(plan: Plan, state: ExecutionState, step: StepState | undefined): Json | undefined {
   if (step?.status !== 'completed') return undefined
-  if (step.frame === undefined || planOf(plan, step).type === 'condition') return step.output
+  if (step.output !== undefined || step.frame === undefined) return step.output
   const known = assembled.get(step)
   if (known !== undefined) return known.output
-  const output =
-    step.frame.type === 'sequence' ? resolve(plan, state, step.frame.data) : childOutputs(plan, state, step)
-  assembled.set(step, { output })
-  return output
-}
-
-function childOutputs(plan: Plan, state: ExecutionState, step: StepState): Json {
   const stepPlan = planOf(plan, step)
-  if (stepPlan.type !== 'parallel') throw new Error(`${step.path} is not a parallel`)
-  const outputs: JsonObject = {}
-  for (const child of stepPlan.steps) {
-    const output = outputOf(plan, state, state.steps.get(childPath(step.path, child.id)))
-    if (output !== undefined) outputs[child.id] = output
-  }
-  return outputs
+  const output = behaviourOf(stepPlan).output?.(plan, stepPlan, state, step)
+  if (output !== undefined) assembled.set(step, { output })
+  return output
 }
 
 /** What flows on after a step: its output, or unchanged past conditions and skipped steps. */
 export function dataAfter(plan: Plan, step: StepState, before: DataRef): DataRef {
   if (step.status !== 'completed') return before
   const stepPlan = planOf(plan, step)
-  if (stepPlan.type === 'action' || stepPlan.type === 'parallel') return step.path
-  return step.frame?.type === 'sequence' ? step.frame.data : before
+  // An output of its own stands for what is inside; a condition's is its verdict.
+  if (step.output !== undefined && step.frame !== undefined && stepPlan.type !== 'condition') return step.path
+  return behaviourOf(stepPlan).after?.(step, before) ?? step.path
 }
 
-/** The status that a step is in for whoever asks: steps that were never reached are pending, or skipped with an ancestor. */
-export function statusOf(plan: Plan, state: ExecutionState, id: string): StepStatus {
-  for (let path: string | null = pathOf(plan, id), own = true; path !== null && path !== ''; path = parentPath(path)) {
+/**
+ * The status that a step is in for whoever asks from `reader`: steps that were never reached are pending, or skipped with an
+ * ancestor.
+ */
+export function statusOf(plan: Plan, state: ExecutionState, id: string, reader: string): StepStatus {
+  let own = true
+  for (let path = pathOf(plan, id, reader); path !== ''; path = parentPath(path)) {
     const step = state.steps.get(path)
     if (step !== undefined) return own ? step.status : step.status === 'skipped' ? 'skipped' : 'pending'
     own = false
@@ -63,8 +66,18 @@ export function statusOf(plan: Plan, state: ExecutionState, id: string): StepSta
   return 'pending'
 }
 
-/** Where a step of the base types stands: its ancestors' ids and its own. */
-export function pathOf(plan: Plan, id: string): string {
-  const step = plan.steps.get(id)!
-  return step.parent === null || step.parent.id === '' ? id : `${pathOf(plan, step.parent.id)}.${id}`
+/** Where the instance of a step stands that is nearest to `reader`, the path of whoever asks: within a loop, the same iteration's. */
+export const pathOf = (plan: Plan, id: string, reader: string): string => pathFrom(plan.steps.get(id)!, reader)
+
+function pathFrom(step: StepPlan, reader: string): string {
+  if (step.parent === null) return ''
+  const parent = pathFrom(step.parent, reader)
+  if (step.type !== 'sequential' || step.body === null) return childPath(parent, step.id)
+  return bodyPath(parent, step.body.label ?? iterationOf(parent, reader))
+}
+
+/** The index of the iteration of the loop at `loop` that the reader stands in; the first one for readers outside. */
+function iterationOf(loop: string, reader: string): string {
+  if (!reader.startsWith(`${loop}[`)) return '0'
+  return reader.slice(loop.length + 1, reader.indexOf(']', loop.length))
 }

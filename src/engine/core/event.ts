@@ -73,6 +73,7 @@ export type Event =
   | (StepEventBase & { readonly type: 'step.started'; readonly data: Record<string, never> })
   | (StepEventBase & { readonly type: 'step.completed'; readonly data: StepResult })
   | (StepEventBase & { readonly type: 'step.failed'; readonly data: StepFailure })
+  | (StepEventBase & { readonly type: 'step.decided'; readonly data: JsonObject })
   | (StepEventBase & { readonly type: 'condition.evaluated'; readonly data: { readonly result: boolean } })
   | (StepEventBase & { readonly type: 'timer.fired'; readonly data: { readonly timer: 'retry' } })
 

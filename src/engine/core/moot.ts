@@ -20,7 +20,15 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'step.started':
       return isHeld(state) || !hasStep(state, fact.path, (step) => step.status === 'pending')
     case 'step.completed':
-      return !hasStep(state, fact.path, (step) => step.status === 'running' && isAttempt(step, fact.attempt))
+      return !hasStep(
+        state,
+        fact.path,
+        (step) =>
+          (step.status === 'running' || fact.attempt === undefined) && isOpen(step) && isAttempt(step, fact.attempt),
+      )
+    case 'step.decided':
+      // While the execution is held nothing goes on: `resume` asks again.
+      return isHeld(state) || !hasStep(state, fact.path, (step) => step.deciding === true)
     case 'condition.evaluated':
       return !hasStep(state, fact.path, (step) => step.status === 'running' && step.frame === undefined)
     case 'step.failed':

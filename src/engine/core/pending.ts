@@ -1,6 +1,7 @@
 import type { Plan } from '../../definition/plan.ts'
 import type { Command } from './command.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
+import { behaviourOf } from './steps/behaviour.ts'
 import { timerOf } from './timeouts.ts'
 import { isHeld, planOf } from './turn.ts'
 
@@ -25,13 +26,13 @@ export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
 function addStep(plan: Plan, state: ExecutionState, step: StepState, commands: Command[]): void {
   const stepPlan = planOf(plan, step)
   const { path } = step
-  if (step.dueAt !== null) commands.push({ type: 'set_timer', timer: timerOf(step), path, dueAt: step.dueAt })
+  if (step.dueAt !== null) commands.push({ type: 'set_timer', timer: timerOf(stepPlan), path, dueAt: step.dueAt })
   if (step.status === 'pending' && !isHeld(state)) {
     if (stepPlan.when !== null && !step.entered) commands.push({ type: 'evaluate_when', path })
     else commands.push({ type: 'mark_started', path, attempt: 1 })
   }
   if (step.status !== 'running') return
-  if (stepPlan.type === 'condition' && step.frame === undefined) commands.push({ type: 'evaluate_condition', path })
+  if (behaviourOf(stepPlan).isUndecided?.(step)) commands.push({ type: 'decide', path })
   if (stepPlan.type !== 'action') return
   const attempt = step.attempt
   if (stepPlan.delivery === 'at_most_once') commands.push({ type: 'interrupt', path, attempt })

@@ -1,14 +1,8 @@
 import type { Plan, StepPlan } from '../../definition/plan.ts'
 import type { ExecutionError } from './event.ts'
-import {
-  childPath,
-  type ExecutionState,
-  type ExecutionStatus,
-  isFinished,
-  type StepState,
-  type StepStatus,
-} from './state.ts'
-import { childrenOf, isOpen } from './steps/step.ts'
+import { type ExecutionState, type ExecutionStatus, isFinished, type StepState, type StepStatus } from './state.ts'
+import type { Instance } from './steps/behaviour.ts'
+import { instancePath, instancesOf, isOpen } from './steps/step.ts'
 
 /** Sums of binary fractions fall short of the whole by a few ulps: 100 steps of 1/100 must still make 99, then 100. */
 const ROUNDING = 1e-9
@@ -61,16 +55,14 @@ export type Medians = ReadonlyMap<string, number>
 /** Renders the state for people: every step of the definition in its order, reached or not. O(definition). */
 export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, now: number): Progress {
   const steps: StepProgress[] = []
-  let current: { plan: StepPlan; path: string } | null = null
-  visit(plan.root, '', false, (step, path, skipped) => {
-    const reached = state.steps.get(path)
-    steps.push(stepProgress(step, path, reached, skipped))
-    if (current === null && reached !== undefined && isOpen(reached) && childrenOf(step).length === 0) {
-      current = { plan: step, path }
+  let current: Instance | null = null
+  visit(state, plan.root, '', 'pending', (instance, reached, inherited) => {
+    steps.push(stepProgress(instance, reached, inherited))
+    if (current === null && reached !== undefined && isOpen(reached) && instance.plan.children.length === 0) {
+      current = instance
     }
-    return skipped || reached?.status === 'skipped'
   })
-  const active = isFinished(state.status) ? null : (current as { plan: StepPlan; path: string } | null)
+  const active = isFinished(state.status) ? null : (current as Instance | null)
   const left = isFinished(state.status) ? Number.NaN : remainingMs(plan.root, '', state, medians, now)
   const delay = state.startAt === null ? 0 : Math.max(0, state.startAt - now)
   const remaining = Number.isNaN(left) ? null : Math.round(delay + left)
@@ -96,18 +88,39 @@ export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, 
   }
 }
 
-type Visitor = (step: StepPlan, path: string, skipped: boolean) => boolean
+type Visitor = (instance: Instance, reached: StepState | undefined, inherited: StepStatus) => void
 
-/** Document order; the visitor says whether all below is skipped. */
-function visit(parent: StepPlan, parentAt: string, skipped: boolean, visitor: Visitor): void {
-  for (const child of childrenOf(parent)) {
-    const path = childPath(parentAt, child.id)
-    const below = visitor(child, path, skipped)
-    visit(child, path, below, visitor)
+/**
+ * Document order; bodies are passed through. What was not reached, or is forgotten with its iteration, is as its surroundings
+ * are: skipped with them, completed with a loop that is.
+ */
+function visit(state: ExecutionState, parent: StepPlan, at: string, inherited: StepStatus, visitor: Visitor): void {
+  const around = state.steps.get(at)
+  for (const instance of shownIn(parent, at, around)) {
+    const { plan, path } = instance
+    const reached = state.steps.get(path)
+    const isBody = plan.type === 'sequential' && plan.body !== null
+    if (!isBody) visitor(instance, reached, inherited)
+    const below = reached === undefined ? inherited : statusBelow(plan, reached)
+    visit(state, plan, path, below, visitor)
   }
 }
 
-function stepProgress(plan: StepPlan, path: string, step: StepState | undefined, skipped: boolean): StepProgress {
+/** The instances that there are, or where the first one would stand. */
+function shownIn(parent: StepPlan, at: string, around: StepState | undefined): readonly Instance[] {
+  const instances = around === undefined ? [] : [...instancesOf(parent, around)]
+  if (instances.length > 0) return instances
+  return parent.children.map((child) => ({ plan: child, path: instancePath(at, child) }))
+}
+
+const statusBelow = (plan: StepPlan, { status }: StepState): StepStatus =>
+  status === 'skipped' || (status === 'completed' && plan.children.some((child) => isLoopBody(child)))
+    ? status
+    : 'pending'
+
+const isLoopBody = (plan: StepPlan): boolean => plan.type === 'sequential' && plan.body?.label === null
+
+function stepProgress({ plan, path }: Instance, step: StepState | undefined, inherited: StepStatus): StepProgress {
   const startedAt = step?.firstStartedAt ?? step?.startedAt ?? null
   const completedAt = step?.completedAt ?? null
   return {
@@ -115,7 +128,7 @@ function stepProgress(plan: StepPlan, path: string, step: StepState | undefined,
     id: plan.id,
     name: plan.name,
     type: plan.type,
-    status: step?.status ?? (skipped ? 'skipped' : 'pending'),
+    status: step?.status ?? inherited,
     attempt: step?.attempt ?? 0,
     startedAt,
     completedAt,
@@ -132,24 +145,24 @@ function stepProgress(plan: StepPlan, path: string, step: StepState | undefined,
 function remainingMs(plan: StepPlan, path: string, state: ExecutionState, medians: Medians, now: number): number {
   const step = state.steps.get(path)
   if (path !== '' && step !== undefined && step.completedAt !== null) return 0
-  const each = childrenOf(plan).map((child) => remainingMs(child, childPath(path, child.id), state, medians, now))
-  const sum = each.reduce((total, ms) => total + ms, 0)
+  const each = plan.children.map((child) => remainingMs(child, instancePath(path, child), state, medians, now))
   switch (plan.type) {
     case 'sequential':
-      return sum
+      return sum(each)
     case 'parallel':
-      return Math.max(0, ...each, sum / plan.concurrency)
+      return Math.max(0, ...each, sum(each) / plan.concurrency)
     case 'condition':
+      return plan.branches === null ? 0 : longerBranch(plan.branches.then.length, each)
     case 'action': {
-      if (plan.type === 'condition' && plan.branches !== null) return longerBranch(plan.branches.then.length, each)
       const elapsed = step?.status === 'running' && step.startedAt !== null ? now - step.startedAt : 0
       const backoff = step?.status === 'waiting' && step.dueAt !== null ? Math.max(0, step.dueAt - now) : 0
-      return backoff + Math.max(0, (plan.type === 'condition' ? 0 : (medians.get(plan.id) ?? Number.NaN)) - elapsed)
+      return backoff + Math.max(0, (medians.get(plan.id) ?? Number.NaN) - elapsed)
     }
   }
 }
 
+const sum = (list: readonly number[]): number => list.reduce((total, ms) => total + ms, 0)
+
 function longerBranch(thenCount: number, each: readonly number[]): number {
-  const sum = (list: readonly number[]): number => list.reduce((total, ms) => total + ms, 0)
   return Math.max(sum(each.slice(0, thenCount)), sum(each.slice(thenCount)))
 }

@@ -40,10 +40,10 @@ export class StepScope implements Scope {
 
   step(id: string): { status: string; output?: Json; error?: Json; meta?: Json } | undefined {
     if (!this.#plan.steps.has(id)) return undefined
-    const step = this.#state.steps.get(pathOf(this.#plan, id))
+    const step = this.#state.steps.get(pathOf(this.#plan, id, this.#step?.path ?? ''))
     const output = outputOf(this.#plan, this.#state, step)
     return {
-      status: statusOf(this.#plan, this.#state, id),
+      status: statusOf(this.#plan, this.#state, id, this.#step?.path ?? ''),
       ...(output !== undefined && { output }),
       ...(step?.error !== undefined && { error: step.error as unknown as Json }),
       ...(step?.meta !== undefined && { meta: step.meta }),

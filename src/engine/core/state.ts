@@ -72,6 +72,8 @@ export interface StepState {
   meta?: StepResult['meta']
   error?: ExecutionError
   frame?: Frame
+  /** The answer to its `decide` is outstanding. */
+  deciding?: true
 }
 
 /** The state of one execution: what its effective history folds to. Plain data plus one Map; see snapshot.ts for its JSON. */
@@ -162,5 +164,12 @@ export const idempotencyKeyOf = (state: ExecutionState, path: string): string =>
 /** The path of a child: the root's path is '', so its children's are their ids. */
 export const childPath = (parent: string, id: string): string => (parent === '' ? id : `${parent}.${id}`)
 
-/** The path of the composite that a step stands in; '' for the root's children. */
-export const parentPath = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('.')))
+/** The path of a composite's body: a case, an iteration, a catch. */
+export const bodyPath = (owner: string, label: string | number): string => `${owner}[${label}]`
+
+/** The path of the composite that a step stands in, or of the owner of a body; '' for the root's children. */
+export const parentPath = (path: string): string =>
+  path.slice(0, Math.max(0, path.lastIndexOf(path.endsWith(']') ? '[' : '.')))
+
+/** Which body of its owner stands at the path. */
+export const labelOf = (path: string): string => path.slice(path.lastIndexOf('[') + 1, -1)

@@ -1,5 +1,6 @@
-import type { StepState } from './state.ts'
-import type { Turn } from './turn.ts'
+import type { StepPlan } from '../../definition/plan.ts'
+import { behaviourOf } from './steps/behaviour.ts'
+import { planOf, type Turn } from './turn.ts'
 
 /** The execution's timeout begins, or goes on with the rest that it had. */
 export function setDeadline(turn: Turn, leftMs: number | null): void {
@@ -23,7 +24,8 @@ export function stopDeadline(turn: Turn): void {
 /** The steps' timers are taken down; their due times stay in the state. */
 export function stopTimers(turn: Turn): void {
   for (const step of turn.state.steps.values()) {
-    if (step.dueAt !== null) turn.commands.push({ type: 'clear_timer', timer: timerOf(step), path: step.path })
+    if (step.dueAt !== null)
+      turn.commands.push({ type: 'clear_timer', timer: timerOf(planOf(turn.plan, step)), path: step.path })
   }
 }
 
@@ -34,7 +36,12 @@ export function resetTimers(turn: Turn): void {
   for (const step of state.steps.values()) {
     if (step.dueAt === null) continue
     if (step.frame !== undefined) step.dueAt += pausedMs
-    turn.commands.push({ type: 'set_timer', timer: timerOf(step), path: step.path, dueAt: step.dueAt })
+    turn.commands.push({
+      type: 'set_timer',
+      timer: timerOf(planOf(turn.plan, step)),
+      path: step.path,
+      dueAt: step.dueAt,
+    })
   }
 }
 
@@ -51,5 +58,8 @@ export function shiftTimes(turn: Turn): void {
   }
 }
 
-export const timerOf = (step: StepState): 'retry' | 'step_timeout' =>
-  step.status === 'waiting' ? 'retry' : 'step_timeout'
+/** What `dueAt` of a step means: an action waits for its retry, some leaves wait for what they are; the others time out. */
+export function timerOf(plan: StepPlan): 'retry' | 'wait' | 'step_timeout' {
+  if (plan.type === 'action') return 'retry'
+  return behaviourOf(plan).due === undefined ? 'step_timeout' : 'wait'
+}

@@ -1,12 +1,13 @@
-import type { ActionPlan, ConditionPlan, Plan } from '../../definition/plan.ts'
+import type { ConditionPlan, Plan } from '../../definition/plan.ts'
 import { markCheckpoint } from './checkpoint.ts'
 import type { Command } from './command.ts'
 import * as control from './control.ts'
 import type { Event } from './event.ts'
 import type { ExecutionState, StepState } from './state.ts'
 import * as action from './steps/action.ts'
+import { behaviourOf } from './steps/behaviour.ts'
 import * as condition from './steps/condition.ts'
-import { fail, failComposite, proceed, skipReached } from './steps/step.ts'
+import { completeLeaf, failComposite, proceed, skipReached } from './steps/step.ts'
 import { assertNever, planOf, type Turn } from './turn.ts'
 
 /**
@@ -36,6 +37,7 @@ function apply(turn: Turn, event: Event): void {
     case 'step.started':
     case 'step.completed':
     case 'step.failed':
+    case 'step.decided':
     case 'condition.evaluated':
     case 'timer.fired':
       turn.state.recoveries = 0
@@ -95,17 +97,18 @@ function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
       return action.perform(turn, step)
     case 'timer.fired':
       return action.perform(turn, step)
+    case 'step.decided':
+      delete step.deciding
+      return behaviourOf(plan).decided!(turn, plan, step, event.data)
     case 'condition.evaluated':
       return condition.branch(turn, plan as ConditionPlan, step, event.data.result)
     case 'step.completed':
-      turn.state.completedLeaves += 1
+      if (!plan.isRepeated) turn.state.completedLeaves += 1
       markCheckpoint(turn, plan, step)
-      if (plan.type === 'condition') return condition.decide(turn, plan, step, event.data.output === true)
-      return action.succeed(turn, plan as ActionPlan, step, event.data)
+      return completeLeaf(turn, plan, step, event.data)
     case 'step.failed':
       if (plan.type === 'action') return action.failAttempt(turn, plan, step, event.data)
-      if (step.frame !== undefined) return failComposite(turn, plan, step, event.data.error)
-      return fail(turn, plan, step, event.data.error)
+      return failComposite(turn, plan, step, event.data.error)
     default:
       return assertNever(event)
   }

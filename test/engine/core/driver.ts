@@ -144,7 +144,7 @@ export class Driver {
   #answer(command: Command): void {
     switch (command.type) {
       case 'evaluate_when':
-      case 'evaluate_condition':
+      case 'decide':
       case 'complete': {
         const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null, startedAt: null }
         const fact = evaluate(this.plan, this.state, info, command)

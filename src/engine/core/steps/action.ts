@@ -1,5 +1,5 @@
 import type { ActionPlan } from '../../../definition/plan.ts'
-import type { StepFailure, StepResult } from '../event.ts'
+import type { StepFailure } from '../event.ts'
 import type { StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import { complete, fail } from './step.ts'
@@ -22,12 +22,8 @@ export function perform(turn: Turn, step: StepState): void {
   turn.commands.push({ type: 'perform', path: step.path, attempt: step.attempt })
 }
 
-/** `step.completed`. */
-export function succeed(turn: Turn, plan: ActionPlan, step: StepState, result: StepResult): void {
+export function completed(turn: Turn, plan: ActionPlan, step: StepState): void {
   turn.state.runningAttempts -= 1
-  step.output = result.output
-  if (result.meta !== undefined) step.meta = result.meta
-  delete step.error
   complete(turn, plan, step)
 }
 

@@ -1,5 +1,7 @@
-import type { ParallelPlan, StepPlan } from '../../../definition/plan.ts'
-import { childPath, type Frame, type StepState } from '../state.ts'
+import type { Json, JsonObject } from '../../../definition/json.ts'
+import type { ParallelPlan, Plan, StepPlan } from '../../../definition/plan.ts'
+import { outputOf } from '../data.ts'
+import { childPath, type ExecutionState, type Frame, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import { cancel, complete, fail, reach, restart as restartStep, skip } from './step.ts'
 
@@ -43,6 +45,15 @@ export function childEnded(
   if (child.status === 'completed') release(frame, plan, childPlan.position)
   else skipDependants(turn, plan, step, childPlan.position)
   launch(turn, plan, step)
+}
+
+export function output(plan: Plan, stepPlan: ParallelPlan, state: ExecutionState, step: StepState): Json {
+  const outputs: JsonObject = {}
+  for (const child of stepPlan.steps) {
+    const output = outputOf(plan, state, state.steps.get(childPath(step.path, child.id)))
+    if (output !== undefined) outputs[child.id] = output
+  }
+  return outputs
 }
 
 function release(frame: Join, plan: ParallelPlan, position: number): void {

@@ -1,6 +1,7 @@
-import type { ConditionPlan, SequentialPlan, StepPlan } from '../../../definition/plan.ts'
-import { dataAfter } from '../data.ts'
-import { childPath, type Frame, type StepState } from '../state.ts'
+import type { Json } from '../../../definition/json.ts'
+import type { ConditionPlan, Plan, SequentialPlan, StepPlan } from '../../../definition/plan.ts'
+import { dataAfter, resolve } from '../data.ts'
+import { childPath, type DataRef, type ExecutionState, type Frame, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import { complete, fail, lacksDependency, reach, restart as restartStep, skip } from './step.ts'
 
@@ -19,11 +20,16 @@ export function advance(turn: Turn, plan: SequentialPlan | ConditionPlan, step: 
   for (; frame.position < children.length; frame.position++) {
     const child = children[frame.position]!
     const path = childPath(step.path, child.id)
-    if (!lacksDependency(turn, child)) return reach(turn, child, path, frame.data)
+    if (!lacksDependency(turn, child, path)) return reach(turn, child, path, frame.data)
     skip(turn, child, path, frame.data)
   }
   complete(turn, plan, step)
 }
+
+export const after = (step: StepState): DataRef => (step.frame as Sequence).data
+
+export const output = (plan: Plan, _: StepPlan, state: ExecutionState, step: StepState): Json =>
+  resolve(plan, state, (step.frame as Sequence).data)
 
 export function childEnded(
   turn: Turn,

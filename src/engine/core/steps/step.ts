@@ -1,13 +1,13 @@
-import type { CompositePlan, StepPlan } from '../../../definition/plan.ts'
+import type { JsonObject } from '../../../definition/json.ts'
+import type { StepPlan } from '../../../definition/plan.ts'
 import { statusOf } from '../data.ts'
-import type { ExecutionError } from '../event.ts'
+import type { ExecutionError, Fact, StepResult } from '../event.ts'
 import { addProgress } from '../progress.ts'
-import { childPath, type DataRef, parentPath, type StepState } from '../state.ts'
-import { assertNever, isHeld, planOf, type Turn } from '../turn.ts'
+import { bodyPath, childPath, type DataRef, parentPath, type StepState } from '../state.ts'
+import { timerOf } from '../timeouts.ts'
+import { isHeld, planOf, type Turn } from '../turn.ts'
 import * as action from './action.ts'
-import * as condition from './condition.ts'
-import * as parallel from './parallel.ts'
-import * as sequential from './sequential.ts'
+import { behaviourOf, type Instance } from './behaviour.ts'
 
 /*
  * A step instance and its ways:
@@ -39,23 +39,36 @@ export function proceed(turn: Turn, plan: StepPlan, step: StepState): void {
 }
 
 function begin(turn: Turn, plan: StepPlan, step: StepState): void {
-  if (plan.type === 'action') return action.begin(turn, plan, step)
-  step.status = 'running'
-  step.startedAt = turn.at
-  if (plan.timeoutMs !== null) {
-    step.dueAt = turn.at + plan.timeoutMs
-    turn.commands.push({ type: 'set_timer', timer: 'step_timeout', path: step.path, dueAt: step.dueAt })
+  if (plan.type !== 'action') {
+    step.status = 'running'
+    step.startedAt = turn.at
+    startTimeout(turn, plan, step)
   }
-  switch (plan.type) {
-    case 'condition':
-      return condition.begin(turn, plan, step)
-    case 'parallel':
-      return parallel.begin(turn, plan, step)
-    case 'sequential':
-      return sequential.begin(turn, plan, step)
-    default:
-      return assertNever(plan)
-  }
+  behaviourOf(plan).begin(turn, plan, step)
+}
+
+/** A composite's own timeout begins. */
+function startTimeout(turn: Turn, plan: StepPlan, step: StepState): void {
+  if (plan.timeoutMs === null) return
+  step.dueAt = turn.at + plan.timeoutMs
+  turn.commands.push({ type: 'set_timer', timer: timerOf(plan), path: step.path, dueAt: step.dueAt })
+}
+
+/** Asks for the step's `decide`. */
+export function askToDecide(turn: Turn, step: StepState): void {
+  step.deciding = true
+  turn.commands.push({ type: 'decide', path: step.path })
+}
+
+/** `step.completed` of a leaf. */
+export function completeLeaf(turn: Turn, plan: StepPlan, step: StepState, result: StepResult): void {
+  step.output = result.output
+  if (result.meta !== undefined) step.meta = result.meta
+  delete step.error
+  delete step.deciding
+  const { completed } = behaviourOf(plan)
+  if (completed === undefined) complete(turn, plan, step)
+  else completed(turn, plan, step)
 }
 
 /** A step ended well. */
@@ -89,12 +102,15 @@ export function skipReached(turn: Turn, plan: StepPlan, step: StepState): void {
 
 function end(turn: Turn, plan: StepPlan, step: StepState): void {
   step.completedAt = turn.at
-  if (plan.type !== 'action' && step.dueAt !== null) {
-    step.dueAt = null
-    turn.commands.push({ type: 'clear_timer', timer: 'step_timeout', path: step.path })
-  }
-  if (step.status === 'completed' && childrenOf(plan).length === 0) addProgress(turn.state, plan.weight)
+  if (plan.type !== 'action') clearTimer(turn, plan, step)
+  if (step.status === 'completed' && plan.children.length === 0) addProgress(turn.state, plan.weight)
   tellParent(turn, plan, step)
+}
+
+function clearTimer(turn: Turn, plan: StepPlan, step: StepState): void {
+  if (step.dueAt === null) return
+  step.dueAt = null
+  turn.commands.push({ type: 'clear_timer', timer: timerOf(plan), path: step.path })
 }
 
 function tellParent(turn: Turn, plan: StepPlan, child: StepState): void {
@@ -106,15 +122,7 @@ function tellParent(turn: Turn, plan: StepPlan, child: StepState): void {
   }
   const step = turn.state.steps.get(parentPath(child.path))!
   if (step.status !== 'running') return
-  if (parent.type === 'parallel') parallel.childEnded(turn, parent, step, plan, child)
-  else sequential.childEnded(turn, parent, step, plan, child)
-}
-
-/** All steps directly inside, those of both branches in a condition. */
-export function childrenOf(plan: StepPlan): readonly StepPlan[] {
-  if (plan.type === 'action') return []
-  if (plan.type !== 'condition') return plan.steps
-  return plan.branches === null ? [] : [...plan.branches.then, ...plan.branches.else]
+  behaviourOf(parent).childEnded!(turn, parent, step, plan, child)
 }
 
 /** Ends a step and all that is open inside it; running attempts are aborted, their results dropped. Tells no parent. */
@@ -127,14 +135,40 @@ export function cancel(turn: Turn, plan: StepPlan, path: string): void {
   step.completedAt = turn.at
 }
 
-function cancelInside(turn: Turn, plan: CompositePlan, step: StepState): void {
-  if (step.dueAt !== null) turn.commands.push({ type: 'clear_timer', timer: 'step_timeout', path: step.path })
-  step.dueAt = null
-  for (const child of childrenOf(plan)) cancel(turn, child, childPath(step.path, child.id))
+function cancelInside(turn: Turn, plan: StepPlan, step: StepState): void {
+  delete step.deciding
+  clearTimer(turn, plan, step)
+  for (const inside of instancesOf(plan, step)) cancel(turn, inside.plan, inside.path)
+}
+
+/** What stands inside a step, as far as it may have been reached. */
+export function instancesOf(plan: StepPlan, step: StepState): Iterable<Instance> {
+  const { instances } = behaviourOf(plan)
+  if (instances !== undefined) return instances(plan, step)
+  return plan.children.map((child) => ({ plan: child, path: instancePath(step.path, child) }))
+}
+
+/** Where a child stands that has one instance only. */
+export const instancePath = (parent: string, child: StepPlan): string =>
+  child.type === 'sequential' && child.body !== null
+    ? bodyPath(parent, child.body.label ?? 0)
+    : childPath(parent, child.id)
+
+/** Forgets a step and all inside it: an iteration that is over. */
+export function forget(turn: Turn, plan: StepPlan, path: string): void {
+  forgetInside(turn, plan, path)
+  turn.state.steps.delete(path)
+}
+
+/** Forgets what stands inside a step; the step itself stays. */
+export function forgetInside(turn: Turn, plan: StepPlan, path: string): void {
+  const step = turn.state.steps.get(path)
+  if (step === undefined || plan.children.length === 0) return
+  for (const inside of instancesOf(plan, step)) forget(turn, inside.plan, inside.path)
 }
 
 /** Fails a composite from outside (its timeout): what is open inside is cancelled first. */
-export function failComposite(turn: Turn, plan: CompositePlan, step: StepState, error: ExecutionError): void {
+export function failComposite(turn: Turn, plan: StepPlan, step: StepState, error: ExecutionError): void {
   cancelInside(turn, plan, step)
   fail(turn, plan, step, error)
 }
@@ -145,28 +179,38 @@ export function restart(turn: Turn, plan: StepPlan, path: string): void {
   if (step === undefined || (step.status !== 'failed' && step.status !== 'cancelled')) return
   delete step.error
   step.completedAt = null
-  if (plan.type === 'action' || step.frame === undefined) {
+  if (step.frame === undefined) {
     Object.assign(step, newStep(step.id, step.path, step.data))
     return proceed(turn, plan, step)
   }
   step.status = 'running'
-  if (plan.timeoutMs !== null) {
-    step.dueAt = turn.at + plan.timeoutMs
-    turn.commands.push({ type: 'set_timer', timer: 'step_timeout', path, dueAt: step.dueAt })
-  }
-  if (plan.type === 'parallel') parallel.restart(turn, plan, step)
-  else sequential.restart(turn, plan, step)
+  startTimeout(turn, plan, step)
+  behaviourOf(plan).restart!(turn, plan, step)
 }
 
 /** True when a dependency can no longer be completed, or in a sequence simply is not. */
-export const lacksDependency = (turn: Turn, plan: StepPlan): boolean =>
-  plan.dependencies.some((id) => statusOf(turn.plan, turn.state, id) !== 'completed')
+export const lacksDependency = (turn: Turn, plan: StepPlan, path: string): boolean =>
+  plan.dependencies.some((id) => statusOf(turn.plan, turn.state, id, path) !== 'completed')
 
 /** Begins every step that was reached while the execution was held. */
 export function proceedPending(turn: Turn): void {
   const held = [...turn.state.steps.values()].filter((step) => step.status === 'pending')
   for (const step of held) proceed(turn, planOf(turn.plan, step), step)
 }
+
+/** Asks again for what was not decided while the execution was held. */
+export function askAgain(turn: Turn): void {
+  for (const step of turn.state.steps.values()) {
+    if (step.deciding === true) turn.commands.push({ type: 'decide', path: step.path })
+  }
+}
+
+/** A leaf's failure that its own type finds; the shell gives it an id. */
+export const failure = (path: string, type: string, message: string, details?: JsonObject): Fact => ({
+  type: 'step.failed',
+  path,
+  data: { error: { type, message, stepPath: path, retryable: false, ...(details && { details }) }, retryAt: null },
+})
 
 export const isOpen = (step: StepState): boolean =>
   step.status === 'pending' || step.status === 'running' || step.status === 'waiting'
