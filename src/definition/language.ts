@@ -1,12 +1,36 @@
 import type { StepPlan } from './plan.ts'
 import { action } from './steps/action.ts'
+import { completeStep } from './steps/complete.ts'
 import { condition } from './steps/condition.ts'
+import { failStep } from './steps/fail.ts'
+import { foreachStep } from './steps/foreach.ts'
 import { parallel } from './steps/parallel.ts'
 import { sequential } from './steps/sequential.ts'
+import { setStep } from './steps/set.ts'
 import type { StepLanguage } from './steps/step-language.ts'
+import { switchStep } from './steps/switch.ts'
+import { tryStep } from './steps/try.ts'
+import { waitStep } from './steps/wait.ts'
+import { waitForSignalStep } from './steps/wait-for-signal.ts'
+import { untilStep, whileStep } from './steps/while.ts'
 
 /** Every type of step: its name in a definition, and what the language knows of it. */
-const languages = { action, condition, parallel, sequential }
+const languages = {
+  action,
+  condition,
+  parallel,
+  sequential,
+  switch: switchStep,
+  while: whileStep,
+  until: untilStep,
+  foreach: foreachStep,
+  try: tryStep,
+  set: setStep,
+  fail: failStep,
+  complete: completeStep,
+  wait: waitStep,
+  wait_for_signal: waitForSignalStep,
+}
 
 export type StepType = keyof typeof languages
 

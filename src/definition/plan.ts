@@ -1,12 +1,35 @@
 import type { Expression } from './expression.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { ActionPlan } from './steps/action.ts'
+import type { CompletePlan } from './steps/complete.ts'
 import type { ConditionPlan } from './steps/condition.ts'
+import type { FailPlan } from './steps/fail.ts'
+import type { ForeachPlan } from './steps/foreach.ts'
 import type { ParallelPlan } from './steps/parallel.ts'
 import type { SequentialPlan } from './steps/sequential.ts'
+import type { SetPlan } from './steps/set.ts'
+import type { SwitchPlan } from './steps/switch.ts'
+import type { TryPlan } from './steps/try.ts'
+import type { WaitPlan } from './steps/wait.ts'
+import type { WaitForSignalPlan } from './steps/wait-for-signal.ts'
+import type { WhilePlan } from './steps/while.ts'
 import type { Template } from './template.ts'
 
-export type { ActionPlan, ConditionPlan, ParallelPlan, SequentialPlan }
+export type {
+  ActionPlan,
+  CompletePlan,
+  ConditionPlan,
+  FailPlan,
+  ForeachPlan,
+  ParallelPlan,
+  SequentialPlan,
+  SetPlan,
+  SwitchPlan,
+  TryPlan,
+  WaitForSignalPlan,
+  WaitPlan,
+  WhilePlan,
+}
 
 /** When and how often a failed attempt is repeated. All durations are milliseconds. */
 export interface RetryPolicy {
@@ -46,12 +69,34 @@ export interface StepPlanBase {
   readonly timeoutMs: number | null
 }
 
-export type StepPlan = ActionPlan | ConditionPlan | ParallelPlan | SequentialPlan
-export type CompositePlan = ConditionPlan | ParallelPlan | SequentialPlan
+export type StepPlan =
+  | ActionPlan
+  | CompletePlan
+  | ConditionPlan
+  | FailPlan
+  | ForeachPlan
+  | ParallelPlan
+  | SequentialPlan
+  | SetPlan
+  | SwitchPlan
+  | TryPlan
+  | WaitForSignalPlan
+  | WaitPlan
+  | WhilePlan
+export type CompositePlan =
+  | ConditionPlan
+  | ForeachPlan
+  | ParallelPlan
+  | SequentialPlan
+  | SwitchPlan
+  | TryPlan
+  | WhilePlan
 
 /** A definition compiled for execution: immutable, shared by every execution of its version. */
 export interface Plan {
   readonly name: string
+  /** The newest format that its steps need; see FORMATS in engine/core/state.ts. */
+  readonly format: number
   readonly root: SequentialPlan
   /** Every step by id; ids are unique in the whole definition. The root is not in it. */
   readonly steps: ReadonlyMap<string, StepPlan>

@@ -23,7 +23,7 @@ export const StepId = Type.String({
 export const ExpressionText = (description: string, examples: string[]) =>
   Type.String({ minLength: 1, description: `${description} A bare expression, without {{ }}`, examples })
 
-const ErrorTypes = (description: string) =>
+export const ErrorTypes = (description: string) =>
   Type.Array(Type.String({ minLength: 1, maxLength: 100 }), {
     maxItems: 100,
     description,

@@ -6,6 +6,7 @@ import type { ExecutionError, Fact } from './core/event.ts'
 import { type ExecutionInfo, StepScope } from './core/scope.ts'
 import type { ExecutionState, StepState } from './core/state.ts'
 import { behaviourOf } from './core/steps/behaviour.ts'
+import { isOpen } from './core/steps/step.ts'
 import { planOf } from './core/turn.ts'
 import { errorFact, identified } from './error-fact.ts'
 
@@ -37,12 +38,14 @@ function evaluateWhen(plan: Plan, step: StepState, scope: StepScope): Fact | nul
 function decide(plan: Plan, state: ExecutionState, step: StepState, scope: StepScope): Fact | null {
   const stepPlan = planOf(plan, step)
   const behaviour = behaviourOf(stepPlan)
-  if (step.status !== 'running' || !behaviour.isUndecided?.(step)) return null
+  if (!isOpen(step) || !behaviour.isUndecided?.(step)) return null
   const fact = behaviour.decide!({ plan, stepPlan, state, step, scope })
   return fact?.type === 'step.failed' ? identified(fact) : fact
 }
 
 function evaluateOutput(plan: Plan, state: ExecutionState, info: ExecutionInfo): Fact {
+  const given = state.steps.get('')?.output
+  if (given !== undefined) return { type: 'execution.completed', data: { output: given } }
   if (plan.output === null) return { type: 'execution.completed', data: {} }
   try {
     const output: Json = plan.output.render(new StepScope(plan, state, null, info)) ?? null

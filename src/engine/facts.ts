@@ -4,8 +4,9 @@ import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
 import type { ExecutionInfo } from './core/scope.ts'
 import type { ExecutionState } from './core/state.ts'
+import { behaviourOf } from './core/steps/behaviour.ts'
 import { assertNever, isHeld, planOf } from './core/turn.ts'
-import { errorFact } from './error-fact.ts'
+import { errorFact, identified } from './error-fact.ts'
 import { evaluate } from './evaluate.ts'
 
 type Answered = Exclude<Command, { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' }>
@@ -62,6 +63,11 @@ export function timerFact(
   if (timer.timer === 'retry') {
     if (isHeld(state) || step.status !== 'waiting') return null
     return { type: 'timer.fired', path, attempt: step.attempt + 1, data: { timer: 'retry' } }
+  }
+  if (timer.timer === 'wait') {
+    const stepPlan = planOf(plan, step)
+    const fact = isHeld(state) || step.status !== 'waiting' ? null : behaviourOf(stepPlan).due!(stepPlan, step)
+    return fact?.type === 'step.failed' ? identified(fact) : fact
   }
   if (step.status !== 'running') return null
   const error = { ...timeoutError('step', planOf(plan, step).timeoutMs), stepPath: path }

@@ -22,7 +22,8 @@ t.test('a plan has every step by its id, each knowing its parent and its positio
   )
   for (const step of plan.steps.values()) {
     const { parent } = step
-    const lists = parent?.type === 'condition' ? [parent.branches?.then, parent.branches?.else] : [parent?.steps]
+    const lists =
+      parent?.type === 'condition' ? [parent.branches?.then, parent.branches?.else] : [(parent as ParallelPlan).steps]
     t.ok(
       lists.some((list) => list?.[step.position] === step),
       `${step.id} stands where it says`,

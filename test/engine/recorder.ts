@@ -48,6 +48,7 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
   }
   return {
     name: 'Recorded',
+    format: 1,
     root,
     steps: new Map(steps.map((step) => [step.id, step])),
     leafCount: ids.length,

@@ -128,11 +128,20 @@ function inputFaults(validate: ValidateFunction, work: Work, input: Json): reado
 }
 
 /** Every name that variables and input can have, when the inputSchema allows no others; undefined when it is open. */
-export function closedNames({ inputSchema, variables }: JsonObject): ReadonlySet<string> | undefined {
+export function closedNames({ inputSchema, variables, steps }: JsonObject): ReadonlySet<string> | undefined {
   if (typeof inputSchema !== 'object' || inputSchema === null || Array.isArray(inputSchema)) return undefined
   const { properties, additionalProperties, patternProperties } = inputSchema
   if (additionalProperties !== false || patternProperties !== undefined) return undefined
-  return new Set([...keysOf(properties), ...keysOf(variables)])
+  return new Set([...keysOf(properties), ...keysOf(variables), ...namesSetIn(steps)])
+}
+
+/** The variables that `set` steps give values to, wherever they stand. */
+function* namesSetIn(value: Json | undefined): Generator<string> {
+  if (typeof value !== 'object' || value === null) return
+  if (!Array.isArray(value) && value.type === 'set' && typeof value.config === 'object') {
+    yield* keysOf((value.config as JsonObject | null)?.variables)
+  }
+  for (const part of Object.values(value)) yield* namesSetIn(part)
 }
 
 const keysOf = (value: Json | undefined): string[] =>

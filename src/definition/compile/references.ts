@@ -37,7 +37,10 @@ export function checkReferences(root: Draft, outputReferences: readonly Referenc
     }
   }
   for (const { stepId, pointer } of outputReferences) {
-    if (!all.drafts.has(stepId)) all.faults.push({ pointer, message: unknown(stepId) })
+    const named = all.drafts.get(stepId)
+    const loop = named ? loopAround(named, root) : null
+    if (!named) all.faults.push({ pointer, message: unknown(stepId) })
+    else if (loop !== null) all.faults.push({ pointer, message: inLoop(`Step "${stepId}"`, loop) })
   }
 }
 
@@ -70,12 +73,34 @@ function notBefore(reader: Draft, named: Draft, graphs: Graphs): string | null {
     ours = ours.parent as Draft
     theirs = theirs.parent as Draft
   }
-  if (ours.list !== theirs.list) return `${id} stands in the other branch, of which only one runs`
   const common = ours.parent as Draft
+  const loop = loopAround(named, common)
+  if (loop !== null) return inLoop(id, loop)
+  if (common.plan.type === 'try') return besideInTry(ours, theirs, id)
+  if (common.plan.type === 'switch') return `${id} stands in another case, which need not run before this one`
+  if (ours.list !== theirs.list) return `${id} stands in the other branch, of which only one runs`
   if (common.plan.type !== 'parallel') {
     return ours.position > theirs.position ? null : `${id} comes after this step; only what comes before has a result`
   }
   return besideInParallel(ours, theirs, reader, id, graphs.get(common) as ParallelGraph)
+}
+
+/** The outermost loop below `around` that the step stands in: it has an instance an iteration there, and no name outside. */
+function loopAround(named: Draft, around: Draft): Draft | null {
+  let loop: Draft | null = null
+  for (let draft = named; draft !== around && draft.parent !== null; draft = draft.parent) {
+    if (draft.plan.type === 'sequential' && draft.plan.body?.label === null) loop = draft.parent
+  }
+  return loop
+}
+
+const inLoop = (id: string, loop: Draft): string =>
+  `${id} runs once an iteration of "${loop.id}"; outside it only steps['${loop.id}'].output can be read`
+
+/** A catch and `finally` see what of the steps before them was completed; catches do not see each other. */
+function besideInTry(ours: Draft, theirs: Draft, id: string): string | null {
+  if (ours.list === 'catch' && theirs.list === 'catch') return `${id} stands in another catch, of which only one runs`
+  return ours.position > theirs.position ? null : `${id} comes after this step; only what comes before has a result`
 }
 
 function besideInParallel(ours: Draft, theirs: Draft, reader: Draft, id: string, graph: ParallelGraph): string | null {

@@ -33,7 +33,7 @@ export class StepCompiler {
   /** A body made of the list at these keys of config, e.g. `['cases', 0, 'steps']`. */
   body(keys: readonly (string | number)[], body: Body): SequentialPlan {
     const list = keys.reduce<Json | undefined>((value, key) => (value as JsonObject | undefined)?.[key], this.config)
-    return compileBody(list, keys.reduce<string>(pointerTo, this.#pointer), this.draft, String(keys[0]), body, this.all)
+    return compileBody(list, this.#at(keys), this.draft, String(keys[0]), body, this.all)
   }
 
   /** The expression in a field of config; null when there is none or it is bad, which is a fault. */
@@ -50,14 +50,14 @@ export class StepCompiler {
     // What is no text, or empty, is refused with the step's other fields.
     if (typeof source !== 'string' || source === '') return null
     const names = [...this.draft.locals, ...locals]
-    return compileAt(source, keys.reduce<string>(pointerTo, this.#pointer), this.draft, this.all, names)
+    return compileAt(source, this.#at(keys), this.draft, this.all, names)
   }
 
   /** A template anywhere in config; `undefined` renders to undefined. */
   template(value: Json | undefined, keys: readonly (string | number)[]): Template | null {
     if (value === undefined) return null
     const { draft, all } = this
-    const pointer = keys.reduce<string>(pointerTo, this.#pointer)
+    const pointer = this.#at(keys)
     const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
     const template = compileTemplateInto(findings, value, { names: all.names, locals: draft.locals })
     for (const fault of findings.faults) all.faults.push({ ...fault, pointer: pointer + fault.pointer })
@@ -69,6 +69,15 @@ export class StepCompiler {
   /** Notes what is wrong with a field of config. */
   fault(field: string, message: string): void {
     this.all.faults.push({ pointer: this.pointerTo(field), message })
+  }
+
+  /** The same for a place further within config. */
+  faultAt(keys: readonly (string | number)[], message: string): void {
+    this.all.faults.push({ pointer: this.#at(keys), message })
+  }
+
+  #at(keys: readonly (string | number)[]): string {
+    return keys.reduce<string>((pointer, key) => pointerTo(pointer, key), this.#pointer)
   }
 
   pointerTo(field: string): string {

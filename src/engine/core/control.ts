@@ -51,8 +51,8 @@ export function resume(turn: Turn): void {
   if (wasPaused) setDeadline(turn, state.timeoutLeftMs)
   resetTimers(turn)
   state.pausedAt = null
-  proceedPending(turn)
   askAgain(turn)
+  proceedPending(turn)
   // Paused between the end of the last step and the end of the execution.
   const root = state.steps.get('')
   if (root?.status === 'completed') turn.commands.push({ type: 'complete' })
@@ -120,6 +120,7 @@ export function rollBack(turn: Turn, event: RolledBack): void {
     const inFlight = step.status === 'running' && step.frame === undefined
     if (!inFlight) continue
     step.status = 'pending'
+    delete step.deciding
     step.attempt = 0
     step.startedAt = null
     step.firstStartedAt = null

@@ -49,7 +49,7 @@ export function dataAfter(plan: Plan, step: StepState, before: DataRef): DataRef
   const stepPlan = planOf(plan, step)
   // An output of its own stands for what is inside; a condition's is its verdict.
   if (step.output !== undefined && step.frame !== undefined && stepPlan.type !== 'condition') return step.path
-  return behaviourOf(stepPlan).after?.(step, before) ?? step.path
+  return behaviourOf(stepPlan).after?.(step, before, stepPlan) ?? step.path
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Fact } from './event.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { isOpen } from './steps/step.ts'
+import { isThere } from './steps/wait-for-signal.ts'
 import { assertNever, isHeld } from './turn.ts'
 
 /**
@@ -20,11 +21,14 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'step.started':
       return isHeld(state) || !hasStep(state, fact.path, (step) => step.status === 'pending')
     case 'step.completed':
-      return !hasStep(
-        state,
-        fact.path,
-        (step) =>
-          (step.status === 'running' || fact.attempt === undefined) && isOpen(step) && isAttempt(step, fact.attempt),
+      return (
+        !hasStep(
+          state,
+          fact.path,
+          (step) =>
+            (step.status === 'running' || fact.attempt === undefined) && isOpen(step) && isAttempt(step, fact.attempt),
+        ) ||
+        (fact.attempt === undefined && !isThere(state, fact.data.meta?.signalId))
       )
     case 'step.decided':
       // While the execution is held nothing goes on: `resume` asks again.

@@ -3,6 +3,7 @@ import type { ExecutionError } from './event.ts'
 import { type ExecutionState, type ExecutionStatus, isFinished, type StepState, type StepStatus } from './state.ts'
 import type { Instance } from './steps/behaviour.ts'
 import { instancePath, instancesOf, isOpen } from './steps/step.ts'
+import { assertNever } from './turn.ts'
 
 /** Sums of binary fractions fall short of the whole by a few ulps: 100 steps of 1/100 must still make 99, then 100. */
 const ROUNDING = 1e-9
@@ -11,6 +12,21 @@ const ROUNDING = 1e-9
 export function addProgress(state: ExecutionState, weight: number): void {
   state.progress += weight
   state.percentage = Math.max(state.percentage, Math.min(99, Math.floor(state.progress * 100 + ROUNDING)))
+}
+
+/** Counts as done what a step and all within it have not counted: nobody waits for that any more. O(its size), once. */
+export function addRemainder(state: ExecutionState, plan: StepPlan, path: string): void {
+  addProgress(state, uncounted(state, plan, path))
+}
+
+function uncounted(state: ExecutionState, plan: StepPlan, path: string): number {
+  const step = state.steps.get(path)
+  if (step === undefined) return plan.weight
+  if (step.frame?.type === 'each') return plan.weight * (1 - step.frame.ended / Math.max(1, step.frame.total))
+  if (step.frame === undefined || plan.children.length === 0)
+    return step.status === 'completed' || step.status === 'skipped' ? 0 : plan.weight
+  if (step.frame.type === 'loop') return step.status === 'completed' ? 0 : plan.weight
+  return sum(plan.children.map((child) => uncounted(state, child, instancePath(path, child))))
 }
 
 /** One step of the list, whether it was reached or not. Times are ms since 1970, durations ms. */
@@ -139,8 +155,8 @@ function stepProgress({ plan, path }: Instance, step: StepState | undefined, inh
 
 /**
  * What is still to be done, by medians: a sequence adds up, a parallel takes its longest child but no less than all of
- * them divided by its concurrency, a condition takes the longer branch until it has chosen. NaN when an action that may still
- * run has no history.
+ * them divided by its concurrency, a condition or switch takes the longest way until it has chosen, a loop counts what is
+ * left of its items, or one more iteration where nobody knows. NaN when an action that may still run has no history.
  */
 function remainingMs(plan: StepPlan, path: string, state: ExecutionState, medians: Medians, now: number): number {
   const step = state.steps.get(path)
@@ -148,18 +164,41 @@ function remainingMs(plan: StepPlan, path: string, state: ExecutionState, median
   const each = plan.children.map((child) => remainingMs(child, instancePath(path, child), state, medians, now))
   switch (plan.type) {
     case 'sequential':
+    case 'while':
+    case 'until':
       return sum(each)
     case 'parallel':
       return Math.max(0, ...each, sum(each) / plan.concurrency)
     case 'condition':
       return plan.branches === null ? 0 : longerBranch(plan.branches.then.length, each)
+    case 'switch':
+      return Math.max(0, ...each)
+    case 'foreach': {
+      const left = step?.frame?.type === 'each' ? step.frame.total - step.frame.ended : 1
+      return Math.ceil(left / plan.concurrency) * sum(each)
+    }
+    case 'try':
+      return sum(
+        each.filter((_, index) => plan.children[index] === plan.steps || plan.children[index] === plan.finally),
+      )
     case 'action': {
       const elapsed = step?.status === 'running' && step.startedAt !== null ? now - step.startedAt : 0
-      const backoff = step?.status === 'waiting' && step.dueAt !== null ? Math.max(0, step.dueAt - now) : 0
-      return backoff + Math.max(0, (medians.get(plan.id) ?? Number.NaN) - elapsed)
+      return dueIn(step, now) + Math.max(0, (medians.get(plan.id) ?? Number.NaN) - elapsed)
     }
+    case 'wait':
+      return dueIn(step, now)
+    case 'complete':
+    case 'fail':
+    case 'set':
+    case 'wait_for_signal':
+      return 0
+    default:
+      return assertNever(plan)
   }
 }
+
+const dueIn = (step: StepState | undefined, now: number): number =>
+  step?.status === 'waiting' && step.dueAt !== null ? Math.max(0, step.dueAt - now) : 0
 
 const sum = (list: readonly number[]): number => list.reduce((total, ms) => total + ms, 0)
 

@@ -1,8 +1,10 @@
 import { ExpressionError, type Scope } from '../../definition/expression.ts'
-import type { Json } from '../../definition/json.ts'
+import type { Json, JsonObject } from '../../definition/json.ts'
 import type { Plan } from '../../definition/plan.ts'
 import { dataOf, outputOf, pathOf, resolve, statusOf } from './data.ts'
-import type { ExecutionState, StepState } from './state.ts'
+import { type ExecutionState, labelOf, parentPath, type StepState } from './state.ts'
+import { behaviourOf } from './steps/behaviour.ts'
+import { planOf } from './turn.ts'
 
 /** What expressions see as `execution`. */
 export type ExecutionInfo = Readonly<Record<'id' | 'workflowId' | 'correlationId' | 'triggeredBy' | 'startedAt', Json>>
@@ -50,12 +52,20 @@ export class StepScope implements Scope {
     }
   }
 
-  local(): undefined {
+  /** The nearest one: of the bodies that the step stands in, the innermost that has the name. */
+  local(name: string): Json | undefined {
+    if (this.#step === null) return undefined
+    let plan = planOf(this.#plan, this.#step)
+    for (let path = this.#step.path; plan.parent !== null; path = parentPath(path), plan = plan.parent) {
+      if (plan.type !== 'sequential' || !plan.body?.locals.includes(name)) continue
+      const owner = this.#state.steps.get(parentPath(path))!
+      return behaviourOf(plan.parent).local!(plan.parent, owner, labelOf(path), name)
+    }
     return undefined
   }
 
-  hasLocal(): boolean {
-    return false
+  hasLocal(name: string): boolean {
+    return this.local(name) !== undefined
   }
 
   secret(name: string): string {
@@ -65,3 +75,12 @@ export class StepScope implements Scope {
     return value
   }
 }
+
+/** The same place with another `data`, or with names that only a decision of its own step sees. */
+export const narrowed = (scope: Scope, { data, locals }: { data?: Json; locals: JsonObject }): Scope => ({
+  root: (name) => (name === 'data' && data !== undefined ? data : scope.root(name)),
+  step: (id) => scope.step(id),
+  local: (name) => (Object.hasOwn(locals, name) ? locals[name] : scope.local(name)),
+  hasLocal: (name) => Object.hasOwn(locals, name) || scope.hasLocal(name),
+  secret: (name) => scope.secret(name),
+})

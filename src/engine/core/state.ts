@@ -50,6 +50,26 @@ export type Frame =
       /** By position: dependencies that are not completed yet. */
       blockers: number[]
     }
+  /** The cases that run, by label, and how many have not ended. */
+  | { readonly type: 'choice'; open: number; readonly labels: readonly string[] }
+  /** How many iterations have ended, and what flows from the last of them. */
+  | { readonly type: 'loop'; index: number; data: DataRef }
+  | {
+      readonly type: 'each'
+      /** Empty once all have ended. */
+      items: Json[]
+      readonly total: number
+      /** Index of the item that begins next; those that are under way. */
+      next: number
+      active: number[]
+      ended: number
+      /** Failures that were tolerated. */
+      failed: number
+      /** What `collect` asks for. */
+      outputs: Json[]
+    }
+  /** `error`: what no catch has taken, or the one that the catch under way has. */
+  | { readonly type: 'try'; phase: 'steps' | 'catch' | 'finally'; error: ExecutionError | null; data: DataRef }
 
 /** One step instance that has been reached. Steps that were never reached have none. */
 export interface StepState {
@@ -114,6 +134,8 @@ export interface ExecutionState {
   recoveries: number
   /** When an execution that has not started yet is to start. */
   startAt: number | null
+  /** Paths of the steps that wait for a signal; may name some that do no longer. */
+  waiters?: string[]
 }
 
 export const isFinished = (status: ExecutionStatus): boolean =>

@@ -3,11 +3,12 @@ import { markCheckpoint } from './checkpoint.ts'
 import type { Command } from './command.ts'
 import * as control from './control.ts'
 import type { Event } from './event.ts'
-import type { ExecutionState, StepState } from './state.ts'
+import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import * as action from './steps/action.ts'
 import { behaviourOf } from './steps/behaviour.ts'
 import * as condition from './steps/condition.ts'
 import { completeLeaf, failComposite, proceed, skipReached } from './steps/step.ts'
+import { lookAgain } from './steps/wait-for-signal.ts'
 import { assertNever, planOf, type Turn } from './turn.ts'
 
 /**
@@ -77,6 +78,7 @@ function apply(turn: Turn, event: Event): void {
       return control.failExecution(turn, event.data.error)
     case 'signal.received':
       turn.state.mailbox.push(event.data.signal)
+      if (!isFinished(turn.state.status)) lookAgain(turn, event.data.signal.name)
       return
     default:
       return assertNever(event)

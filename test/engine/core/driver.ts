@@ -1,13 +1,17 @@
+import type { Test } from 'tap'
 import { compile } from '../../../src/definition/compile.ts'
 import type { Json, JsonObject } from '../../../src/definition/json.ts'
 import type { ActionShape, Plan } from '../../../src/definition/plan.ts'
 import type { Command } from '../../../src/engine/core/command.ts'
 import type { Event, ExecutionError, Fact, JournalEvent } from '../../../src/engine/core/event.ts'
+import { fold } from '../../../src/engine/core/fold.ts'
 import { isMoot } from '../../../src/engine/core/moot.ts'
 import { pending } from '../../../src/engine/core/pending.ts'
+import { snapshotOf, stateOf } from '../../../src/engine/core/snapshot.ts'
 import { createState, type ExecutionState, FORMAT } from '../../../src/engine/core/state.ts'
 import { transition } from '../../../src/engine/core/transition.ts'
 import { evaluate } from '../../../src/engine/evaluate.ts'
+import { timerFact } from '../../../src/engine/facts.ts'
 
 const echo: ActionShape = { type: 'echo', configSchema: {}, secretFields: [], literalFields: [] }
 
@@ -38,6 +42,15 @@ export const gate = (id: string, condition: string, config: object = {}, rest: o
   name: id,
   type: 'condition',
   config: { condition, ...config },
+  ...rest,
+})
+
+/** A step of any type: `of('switch', 's', {cases: …})`. */
+export const of = (type: string, id: string, config: object = {}, rest: object = {}): object => ({
+  id,
+  name: id,
+  type,
+  config,
   ...rest,
 })
 
@@ -124,6 +137,38 @@ export class Driver {
 
   attempt(path: string): number {
     return this.state.steps.get(path)?.attempt ?? 0
+  }
+
+  /** What comes due: the timers in `pending` that `at` has reached, in order. */
+  passTime(ms: number): this {
+    this.at += ms
+    const due = pending(this.plan, this.state).filter(
+      (command) => command.type === 'set_timer' && command.dueAt <= this.at,
+    )
+    for (const timer of due) {
+      const fact = timerFact(timer as Extract<Command, { type: 'set_timer' }>, this.plan, this.state)
+      if (fact !== null && !isMoot(this.state, fact)) this.fact(fact)
+    }
+    return this
+  }
+
+  signal(name: string, payload: Json = null): this {
+    const signal = { id: `signal ${this.state.seq}`, name, payload, at: this.at }
+    return this.fact({ type: 'signal.received', data: { signal } })
+  }
+
+  /** The journal folds to this very state again, also from a snapshot after each of its events. */
+  checkReplay(t: Test): this {
+    const fresh = () =>
+      createState({ executionId: 'x', format: FORMAT, input: this.state.input, variables: this.plan.variables })
+    for (let cut = 0; cut <= this.journal.length; cut++) {
+      const before = fold(this.plan, fresh(), this.journal.slice(0, cut))
+      const restored = stateOf(JSON.parse(JSON.stringify(snapshotOf(before))), this.state.input)
+      const state = fold(this.plan, restored, this.journal.slice(cut))
+      if (cut === 0 || JSON.stringify(snapshotOf(state)) !== JSON.stringify(snapshotOf(this.state)))
+        t.same(snapshotOf(state), snapshotOf(this.state), `replay from a snapshot after ${cut} events`)
+    }
+    return this
   }
 
   status(path: string): string | undefined {

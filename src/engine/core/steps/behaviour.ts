@@ -5,9 +5,18 @@ import type { Fact } from '../event.ts'
 import type { DataRef, ExecutionState, StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import * as action from './action.ts'
+import * as complete from './complete.ts'
 import * as condition from './condition.ts'
+import * as fail from './fail.ts'
+import * as foreach from './foreach.ts'
 import * as parallel from './parallel.ts'
 import * as sequential from './sequential.ts'
+import * as set from './set.ts'
+import * as switchStep from './switch.ts'
+import * as tryStep from './try.ts'
+import * as wait from './wait.ts'
+import * as waitForSignal from './wait-for-signal.ts'
+import * as whileStep from './while.ts'
 
 /**
  * What a type of step does, a file a type. `begin`, `childEnded`, `decided` and `restart` fold facts into the state; they
@@ -35,7 +44,7 @@ export interface StepBehaviour {
   /** The output of a completed composite, from what stands inside it. */
   output?(plan: Plan, stepPlan: StepPlan, state: ExecutionState, step: StepState): Json | undefined
   /** What flows on behind it once it is completed, its own output by default. */
-  after?(step: StepState, before: DataRef): DataRef
+  after?(step: StepState, before: DataRef, plan: StepPlan): DataRef
   /** A name that only the steps inside have, at the body that stands at `label`. */
   local?(plan: StepPlan, step: StepState, label: string, name: string): Json | undefined
 }
@@ -56,6 +65,21 @@ export interface Instance {
 }
 
 /** By namespace, not by value: the files import each other in a circle. */
-const behaviours: Readonly<Record<StepPlan['type'], StepBehaviour>> = { action, condition, parallel, sequential }
+const behaviours: Readonly<Record<StepPlan['type'], StepBehaviour>> = {
+  action,
+  condition,
+  parallel,
+  sequential,
+  switch: switchStep,
+  while: whileStep,
+  until: whileStep,
+  foreach,
+  try: tryStep,
+  set,
+  fail,
+  complete,
+  wait,
+  wait_for_signal: waitForSignal,
+}
 
 export const behaviourOf = (plan: StepPlan): StepBehaviour => behaviours[plan.type]

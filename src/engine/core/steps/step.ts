@@ -135,7 +135,7 @@ export function cancel(turn: Turn, plan: StepPlan, path: string): void {
   step.completedAt = turn.at
 }
 
-function cancelInside(turn: Turn, plan: StepPlan, step: StepState): void {
+export function cancelInside(turn: Turn, plan: StepPlan, step: StepState): void {
   delete step.deciding
   clearTimer(turn, plan, step)
   for (const inside of instancesOf(plan, step)) cancel(turn, inside.plan, inside.path)
@@ -178,6 +178,7 @@ export function restart(turn: Turn, plan: StepPlan, path: string): void {
   const step = turn.state.steps.get(path)
   if (step === undefined || (step.status !== 'failed' && step.status !== 'cancelled')) return
   delete step.error
+  delete step.deciding
   step.completedAt = null
   if (step.frame === undefined) {
     Object.assign(step, newStep(step.id, step.path, step.data))

@@ -1,0 +1,61 @@
+import { Type } from 'typebox'
+import type { Expression } from '../expression.ts'
+import type { StepPlanBase } from '../plan.ts'
+import { durationMs, ExpressionText, stepFields } from '../schema-fields.ts'
+import type { StepLanguage } from './step-language.ts'
+
+export interface WaitForSignalPlan extends StepPlanBase {
+  readonly type: 'wait_for_signal'
+  readonly signal: string
+  /** Whether a signal of that name is the one; it sees it as `signal {name, payload}`. */
+  readonly correlation: Expression | null
+  readonly onTimeout: 'fail' | 'continue'
+}
+
+const schema = Type.Object(
+  {
+    ...stepFields,
+    type: Type.Literal('wait_for_signal'),
+    config: Type.Object(
+      {
+        signal: Type.String({ minLength: 1, maxLength: 200, description: 'Its name', examples: ['payment-received'] }),
+        correlation: Type.Optional(
+          ExpressionText('Whether it is the one that is waited for; it sees `signal.payload`.', [
+            'signal.payload.orderId == input.orderId',
+          ]),
+        ),
+        timeoutMs: Type.Optional(durationMs('How long it waits at most')),
+        onTimeout: Type.Optional(
+          Type.Enum(['fail', 'continue'], {
+            type: 'string',
+            default: 'fail',
+            description: 'fail fails as TimeoutError; continue goes on with the output null',
+          }),
+        ),
+      },
+      { additionalProperties: false },
+    ),
+  },
+  {
+    $id: 'WaitForSignalStep',
+    additionalProperties: false,
+    title: 'Wait for a signal',
+    description:
+      'Takes the oldest signal of that name, also one that came before; its payload is the output. An execution that waits takes no memory',
+  },
+)
+
+export const waitForSignalStep: StepLanguage<WaitForSignalPlan> = {
+  schema,
+  format: 2,
+  compile(compiler, plan) {
+    const { signal, timeoutMs, onTimeout } = compiler.config
+    plan.signal = String(signal)
+    plan.correlation = compiler.expression('correlation', ['signal'])
+    plan.timeoutMs = typeof timeoutMs === 'number' ? timeoutMs : null
+    plan.onTimeout = onTimeout === 'continue' ? 'continue' : 'fail'
+    if (timeoutMs === undefined && onTimeout !== undefined)
+      compiler.fault('onTimeout', 'is for a wait with timeoutMs; leave it out, or set one')
+  },
+  isLeaf: () => true,
+}

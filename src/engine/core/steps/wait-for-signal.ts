@@ -1,0 +1,81 @@
+import type { Json, JsonObject } from '../../../definition/json.ts'
+import type { WaitForSignalPlan } from '../../../definition/plan.ts'
+import type { Fact } from '../event.ts'
+import { narrowed } from '../scope.ts'
+import type { ExecutionState, StepState } from '../state.ts'
+import { isHeld, planOf, type Turn } from '../turn.ts'
+import type { Deciding } from './behaviour.ts'
+import { askToDecide, complete, failure, isOpen } from './step.ts'
+
+/*
+ * running (is the signal here already?) ──▶ completed
+ *    └──▶ waiting ──a signal of that name came, or another waiter took one: is it here now?──▶ completed
+ *            └──its time is over──▶ failed | completed with null
+ */
+export function begin(turn: Turn, _plan: WaitForSignalPlan, step: StepState): void {
+  step.entered = true
+  turn.state.waiters = [...openWaiters(turn.state), step.path]
+  askToDecide(turn, step)
+}
+
+export const isUndecided = (step: StepState): boolean => step.deciding === true
+
+/** Takes the oldest signal that fits; without one it waits. Null: it waits already. */
+export function decide({ stepPlan, state, step, scope }: Deciding): Fact | null {
+  const { signal: wanted, correlation, timeoutMs } = stepPlan as WaitForSignalPlan
+  const { path } = step
+  const taken = state.mailbox.find(({ name, payload }) => {
+    if (name !== wanted) return false
+    const signal: JsonObject = { name, payload }
+    return correlation === null || Boolean(correlation.evaluate(narrowed(scope, { locals: { signal } })))
+  })
+  if (taken !== undefined) {
+    const meta = { signalId: taken.id, receivedAt: taken.at }
+    return { type: 'step.completed', path, data: { output: taken.payload, meta } }
+  }
+  if (step.status === 'waiting') return null
+  return { type: 'step.decided', path, data: { dueAt: timeoutMs === null ? null : state.at + timeoutMs } }
+}
+
+export function decided(turn: Turn, _plan: WaitForSignalPlan, step: StepState, data: JsonObject): void {
+  step.status = 'waiting'
+  step.dueAt = data.dueAt as number | null
+  if (step.dueAt !== null) turn.commands.push({ type: 'set_timer', timer: 'wait', path: step.path, dueAt: step.dueAt })
+}
+
+/** The signal leaves the mailbox. Who had set an eye on the same one looks again. */
+export function completed(turn: Turn, plan: WaitForSignalPlan, step: StepState): void {
+  const { state } = turn
+  const taken = step.meta?.signalId
+  state.mailbox = state.mailbox.filter(({ id }) => id !== taken)
+  state.waiters = openWaiters(state).filter((path) => path !== step.path)
+  if (taken !== undefined) lookAgain(turn, plan.signal)
+  complete(turn, plan, step)
+}
+
+/** A signal of that name came, or one was taken. */
+export function lookAgain(turn: Turn, name: string): void {
+  for (const path of openWaiters(turn.state)) {
+    const step = turn.state.steps.get(path)!
+    if ((planOf(turn.plan, step) as WaitForSignalPlan).signal !== name) continue
+    // While the execution is held it takes none; `resume` asks again.
+    if (isHeld(turn.state)) step.deciding = true
+    else askToDecide(turn, step)
+  }
+}
+
+/** Whether the signal that an answer took is still there: of two that looked at once the first one has it. */
+export const isThere = (state: ExecutionState, signalId: Json | undefined): boolean =>
+  signalId === undefined || state.mailbox.some(({ id }) => id === signalId)
+
+const openWaiters = ({ waiters, steps }: ExecutionState): string[] =>
+  (waiters ?? []).filter((path) => {
+    const step = steps.get(path)
+    return step !== undefined && isOpen(step)
+  })
+
+export function due(plan: WaitForSignalPlan, { path }: StepState): Fact {
+  if (plan.onTimeout === 'continue')
+    return { type: 'step.completed', path, data: { output: null, meta: { timedOut: true } } }
+  return failure(path, 'TimeoutError', `the signal "${plan.signal}" did not come within ${plan.timeoutMs} ms`)
+}
