@@ -7,7 +7,7 @@ import { checkReferences } from './compile/references.ts'
 import { definitionFaults } from './compile/shapes.ts'
 import { compileList, MAX_STEPS } from './compile/steps.ts'
 import type { JsonObject } from './json.ts'
-import { languageOf } from './language.ts'
+import { formatOf } from './language.ts'
 import type { ActionShape, Fault, Plan, SequentialPlan } from './plan.ts'
 import type { Definition } from './schema.ts'
 import { compileTemplateInto, type Template, type TemplateFindings } from './template.ts'
@@ -61,7 +61,7 @@ function compileDocument(document: JsonObject, all: Compilation): Plan {
   all.faults.push(...faults)
   return {
     name: String(document.name),
-    format: Math.max(...Array.from(all.drafts.values(), ({ plan }) => languageOf(plan.type).format), 1),
+    format: Math.max(...Array.from(all.drafts.values(), ({ plan }) => formatOf(plan)), 1),
     root: rootPlan,
     steps: new Map(Array.from(all.drafts, ([id, draft]) => [id, draft.plan])),
     leafCount: numberSteps(root),

@@ -43,3 +43,9 @@ export const languageOf = (type: StepType): StepLanguage => languages[type] as u
 
 /** Leaves are counted, make checkpoints, and are what progress shows as the current step. */
 export const isLeaf = (plan: StepPlan): boolean => languageOf(plan.type).isLeaf(plan)
+
+/** The oldest format that knows what the step needs. */
+export function formatOf(plan: StepPlan): number {
+  const { format } = languageOf(plan.type)
+  return typeof format === 'number' ? format : format(plan)
+}

@@ -49,6 +49,9 @@ export type Frame =
       launched: number
       /** By position: dependencies that are not completed yet. */
       blockers: number[]
+      /** With a join or a policy of its own: children that are completed, and the first error of those that failed. */
+      completed?: number
+      error?: ExecutionError
     }
   /** The cases that run, by label, and how many have not ended. */
   | { readonly type: 'choice'; open: number; readonly labels: readonly string[] }

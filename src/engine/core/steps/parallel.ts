@@ -1,6 +1,8 @@
 import type { Json, JsonObject } from '../../../definition/json.ts'
 import type { ParallelPlan, Plan, StepPlan } from '../../../definition/plan.ts'
 import { outputOf } from '../data.ts'
+import type { ExecutionError } from '../event.ts'
+import { addRemainder } from '../progress.ts'
 import { childPath, type ExecutionState, type Frame, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import { cancel, complete, fail, reach, restart as restartStep, skip } from './step.ts'
@@ -15,7 +17,7 @@ export function begin(turn: Turn, plan: ParallelPlan, step: StepState): void {
   launch(turn, plan, step)
 }
 
-/** Begins ready children while there is room; the join is complete when none is open. */
+/** Begins ready children while there is room. */
 function launch(turn: Turn, plan: ParallelPlan, step: StepState): void {
   const frame = step.frame as Join
   while (step.status === 'running' && frame.active < plan.concurrency && frame.launched < frame.ready.length) {
@@ -24,10 +26,17 @@ function launch(turn: Turn, plan: ParallelPlan, step: StepState): void {
     frame.active += 1
     reach(turn, child, childPath(step.path, child.id), step.data)
   }
-  if (frame.open === 0 && step.status === 'running') complete(turn, plan, step)
+  if (frame.open === 0 && step.status === 'running') end(turn, plan, step, frame)
 }
 
-/** A child ended: one failure ends them all; a completed one sets its dependants free, a skipped one skips them. */
+/** All children have ended. */
+function end(turn: Turn, plan: ParallelPlan, step: StepState, frame: Join): void {
+  const isFailed = frame.error !== undefined && plan.onFailure !== 'continue'
+  if (isFailed || isShort(plan, frame)) fail(turn, plan, step, frame.error ?? notReached(plan, step, frame))
+  else complete(turn, plan, step)
+}
+
+/** A child ended. A completed one may make the join, and sets its dependants free; any other skips them. */
 export function childEnded(
   turn: Turn,
   plan: ParallelPlan,
@@ -39,12 +48,45 @@ export function childEnded(
   frame.open -= 1
   frame.active -= 1
   if (child.status === 'failed') {
-    for (const sibling of plan.steps) cancel(turn, sibling, childPath(step.path, sibling.id))
-    return fail(turn, plan, step, child.error!)
+    const error = frame.error ?? child.error!
+    if (plan.onFailure === 'fail_fast' && isLost(plan, frame)) return failFast(turn, plan, step, error)
+    frame.error = error
   }
-  if (child.status === 'completed') release(frame, plan, childPlan.position)
-  else skipDependants(turn, plan, step, childPlan.position)
+  if (child.status !== 'completed') skipDependants(turn, plan, step, childPlan.position)
+  else if (plan.join === null) release(frame, plan, childPlan.position)
+  else {
+    frame.completed = (frame.completed ?? 0) + 1
+    if (!isShort(plan, frame)) return joined(turn, plan, step)
+    release(frame, plan, childPlan.position)
+  }
   launch(turn, plan, step)
+}
+
+/** Whether children are missing for the join; without one, none ever are. */
+const isShort = ({ join }: ParallelPlan, { completed = 0 }: Join): boolean => join !== null && completed < join
+
+/** Whether the join cannot be reached any more, whatever becomes of the children that are left. */
+const isLost = ({ join }: ParallelPlan, { completed = 0, open }: Join): boolean =>
+  join === null || completed + open < join
+
+/** Children were skipped, so that too few are left. */
+const notReached = ({ join, steps }: ParallelPlan, { path }: StepState, { completed = 0 }: Join): ExecutionError => ({
+  type: 'JoinNotReached',
+  message: `${join} of ${steps.length} steps were to be completed, and ${completed} were`,
+  stepPath: path,
+  retryable: false,
+})
+
+function failFast(turn: Turn, plan: ParallelPlan, step: StepState, error: ExecutionError): void {
+  for (const sibling of plan.steps) cancel(turn, sibling, childPath(step.path, sibling.id))
+  fail(turn, plan, step, error)
+}
+
+/** Enough are completed: the rest is cancelled. */
+function joined(turn: Turn, plan: ParallelPlan, step: StepState): void {
+  for (const sibling of plan.steps) cancel(turn, sibling, childPath(step.path, sibling.id))
+  addRemainder(turn.state, plan, step.path)
+  complete(turn, plan, step)
 }
 
 export function output(plan: Plan, stepPlan: ParallelPlan, state: ExecutionState, step: StepState): Json {
@@ -96,6 +138,7 @@ export function restart(turn: Turn, plan: ParallelPlan, step: StepState): void {
     if (before !== undefined) again.push(child)
     else if (blockers.length === 0) frame.ready.push(child.position)
   }
+  if (plan.join !== null) frame.completed = plan.steps.filter((child) => stateOf(child)?.status === 'completed').length
   step.frame = frame
   frame.active = again.length
   for (const child of again) restartStep(turn, child, childPath(step.path, child.id))

@@ -1,0 +1,134 @@
+/** What each type of step refuses when its definition is posted, and where. */
+import t from 'tap'
+import type { JsonObject } from '../../src/definition/json.ts'
+import { echo, faultsOf, planOf, reading, workflow } from './definitions.ts'
+
+const step = (type: string, config: JsonObject, rest: JsonObject = {}): JsonObject => ({
+  id: 's',
+  type,
+  config,
+  ...rest,
+})
+/** `pointer: message` of every fault. */
+const faults = (...steps: JsonObject[]): string[] =>
+  faultsOf(workflow(steps)).map(({ pointer, message }) => `${pointer}: ${message}`)
+const at = '/steps/0/config'
+
+t.test('good steps of every type have no faults', async (t) => {
+  const good: JsonObject[] = [
+    step('switch', { cases: [{ name: 'a', when: 'true', steps: [echo('x')] }], default: [], mode: 'all' }),
+    step('while', { condition: 'data > index', steps: [reading('x', 'index')], maxIterations: 3 }),
+    step('until', { condition: 'data > index', steps: [echo('x')], maxIterations: 3 }),
+    step('foreach', { items: '{{ data.rows }}', as: 'row', steps: [reading('x', 'row.id + index')], tolerate: '5%' }),
+    step('foreach', { items: [1, '{{ data }}'], steps: [reading('x', 'item')] }),
+    step('try', { steps: [echo('x')], catch: [{ when: 'error.type == "A"', steps: [reading('y', 'error.message')] }] }),
+    step('set', { variables: { n: '{{ 1 + 1 }}' } }),
+    step('fail', { error: 'Broken', message: 'since {{ data }}', details: { a: 1 } }),
+    step('complete', { output: '{{ data }}' }),
+    step('wait', { durationMs: 5 }),
+    step('wait', { until: '{{ data.at }}' }),
+    step('wait_for_signal', {
+      signal: 'go',
+      correlation: 'signal.payload.id == input.id',
+      timeoutMs: 5,
+      onTimeout: 'continue',
+    }),
+    step('parallel', { steps: [echo('x'), echo('y')], join: 2, onFailure: 'continue' }),
+  ]
+  for (const one of good) t.strictSame(faults(one), [], JSON.stringify(one))
+})
+
+t.test('a definition needs the oldest format that knows its steps', async (t) => {
+  t.equal(planOf(workflow([echo('x'), step('parallel', { steps: [echo('y')] })])).format, 1)
+  t.equal(planOf(workflow([step('parallel', { steps: [echo('x')], join: 'any' })])).format, 2)
+  t.equal(
+    planOf(workflow([step('sequential', { steps: [{ ...step('wait', { durationMs: 1 }), id: 'w' }] })])).format,
+    2,
+  )
+})
+
+t.test('a join that can never be reached', async (t) => {
+  t.strictSame(faults(step('parallel', { steps: [echo('x'), echo('y'), echo('z')], join: 5 })), [
+    `${at}/join: 5 of 3 steps can never be completed`,
+  ])
+})
+
+t.test('a loop without a bound, a list that is a text, an item by a name that is taken', async (t) => {
+  t.strictSame(faults(step('while', { condition: 'true', steps: [echo('x')] })), [`${at}/maxIterations: is missing`])
+  t.strictSame(faults(step('foreach', { items: 'data.rows', as: 'data', steps: [echo('x')] })), [
+    `${at}/items: is a text: write the expression that gives the list in {{ }}`,
+    `${at}/as: "data" means something else in every expression; choose another name`,
+  ])
+})
+
+t.test('two cases of the same name, a try that guards nothing', async (t) => {
+  const cases = [
+    { name: 'a', when: 'true', steps: [echo('x')] },
+    { name: 'a', when: 'false', steps: [echo('y')] },
+  ]
+  t.strictSame(faults(step('switch', { cases })), [`${at}/cases/1/name: "a" names another case too`])
+  t.strictSame(faults(step('try', { steps: [echo('x')] })), [
+    `${at}/catch: is missing: a try has catch, finally, or both`,
+  ])
+})
+
+t.test('a wait for both or neither, for no time, a time-out without a time', async (t) => {
+  t.strictSame(faults(step('wait', {})), [`${at}/durationMs: A wait has either durationMs or until`])
+  t.strictSame(faults(step('wait', { durationMs: 1, until: '2030-01-01' })), [
+    `${at}/until: A wait has either durationMs or until`,
+  ])
+  t.strictSame(faults(step('wait', { until: 'tomorrow' })), [
+    `${at}/until: is no time: write it like 2027-01-01T00:00:00Z`,
+  ])
+  t.strictSame(faults(step('wait_for_signal', { signal: 'a', onTimeout: 'fail' })), [
+    `${at}/onTimeout: is for a wait with timeoutMs; leave it out, or set one`,
+  ])
+})
+
+t.test('complete names a step around it', async (t) => {
+  const complete = { ...step('complete', { scope: 'x' }), id: 'c' }
+  t.strictSame(faults(echo('x'), complete), [
+    '/steps/1/config/scope: "x" is no step around this one: it stands in none',
+  ])
+  const body = { cases: [{ when: 'true', steps: [complete] }] }
+  t.strictSame(faults(step('switch', body)), [
+    `${at}/cases/0/steps/0/config/scope: "x" is no step around this one: it stands in "s"`,
+  ])
+})
+
+t.test('what stands in a loop has no name outside it; the loop itself has', async (t) => {
+  const each = step('foreach', { items: [1], steps: [echo('x'), reading('y', 'steps.x.output')] })
+  t.strictSame(faults(each, reading('z', 'steps.s.output')), [])
+  t.strictSame(faults(each, reading('z', 'steps.x.output')), [
+    `/steps/1/config/value: Step "x" runs once an iteration of "s"; outside it only steps['s'].output can be read`,
+  ])
+  const [fault] = faultsOf(workflow([each], { output: '{{ steps.y.output }}' }))
+  t.match(fault, { pointer: '/output', message: /^Step "y" runs once an iteration/ })
+})
+
+t.test('cases and catches do not see each other; catches and finally see the steps before them', async (t) => {
+  const cases = [
+    { when: 'true', steps: [echo('x')] },
+    { when: 'true', steps: [reading('y', 'steps.x.output')] },
+  ]
+  t.match(faults(step('switch', { cases, mode: 'all' })), [/another case/])
+  const guarded = (reads: string) =>
+    step('try', {
+      steps: [echo('x')],
+      catch: [{ steps: [echo('y')] }, { steps: [reading('z', reads)] }],
+      finally: [reading('f', "steps.y.status == 'skipped' ? steps.x.output : 0")],
+    })
+  t.strictSame(faults(guarded('steps.x.status')), [])
+  t.match(faults(guarded('steps.y.output')), [/another catch/])
+})
+
+t.test('names of a loop or catch are known within it alone', async (t) => {
+  const closed = { inputSchema: { type: 'object', additionalProperties: false } }
+  const each = step('foreach', { items: [1], as: 'row', steps: [reading('x', 'row')] })
+  t.strictSame(faultsOf(workflow([each], closed)), [])
+  t.match(faultsOf(workflow([each, reading('y', 'row')], closed)), [
+    { pointer: '/steps/1/config/value', message: /"row" is not known/ },
+  ])
+  const set = step('set', { variables: { total: 1 } })
+  t.strictSame(faultsOf(workflow([set, reading('y', 'total')], closed)), [], 'what a set step sets is known')
+})
