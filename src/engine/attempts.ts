@@ -13,6 +13,7 @@ import { planOf } from './core/turn.ts'
 import { infoOf } from './facts.ts'
 import { checkResult } from './result.ts'
 import type { Services } from './services.ts'
+import type { StateRoom } from './state-room.ts'
 
 /** The attempts of one execution that are under way, and how their outcomes become facts. */
 export class Attempts {
@@ -23,11 +24,13 @@ export class Attempts {
   readonly #running = new Map<string, Attempt>()
   /** Attempts that are on record as under way but were not made, since the lease was too old; by path. */
   readonly #undone = new Map<string, StepState>()
+  readonly #room: StateRoom
 
-  constructor(row: ExecutionRow, plan: Plan, services: Services, record: (fact: Fact) => void) {
+  constructor(row: ExecutionRow, plan: Plan, services: Services, room: StateRoom, record: (fact: Fact) => void) {
     this.#row = row
     this.#plan = plan
     this.#services = services
+    this.#room = room
     this.#record = record
   }
 
@@ -35,16 +38,6 @@ export class Attempts {
   get areOver(): boolean {
     const isOnce = ({ id }: StepState) => (this.#plan.steps.get(id) as ActionPlan).delivery === 'at_most_once'
     return this.#running.size === 0 && ![...this.#undone.values()].some(isOnce)
-  }
-
-  /** Notes that the state has grown. */
-  hold(bytes: number): void {
-    this.holdAnew(this.#services.held.of(this.#row.id) + bytes)
-  }
-
-  /** The state is another one now: this is about what it takes, the bytes of all events that it was folded from. */
-  holdAnew(bytes: number): void {
-    this.#services.held.set(this.#row.id, bytes)
   }
 
   /**
@@ -76,7 +69,7 @@ export class Attempts {
     const firstStartedAt = step.firstStartedAt ?? clock.now()
     const attempt = new Attempt(subject, this.#services, inputs, (outcome) => {
       this.#running.delete(step.path)
-      if (outcome !== null) return this.#record(this.#factOf(outcome, subject, firstStartedAt))
+      if (outcome !== null) return this.#record(this.#factOf(outcome, subject, firstStartedAt, state))
       this.#undone.set(step.path, { ...step })
       // The lease may have been renewed before the action said that it was too old.
       if (this.#services.mayPerform()) clock.soon(() => this.performUndone(state, isDraining))
@@ -140,12 +133,12 @@ export class Attempts {
     return timeoutMs === null ? left : Math.min(timeoutMs, left)
   }
 
-  #factOf(outcome: AttemptOutcome, subject: AttemptSubject, firstStartedAt: number): Fact {
+  #factOf(outcome: AttemptOutcome, subject: AttemptSubject, firstStartedAt: number, state: ExecutionState): Fact {
     const { path, attempt } = subject
     if (outcome.type === 'failed') return this.#failed(outcome.error, outcome.durationMs, subject, firstStartedAt)
-    const { limits, secrets, held } = this.#services
+    const { secrets } = this.#services
     try {
-      const checked = checkResult(outcome.result, limits.maxPayloadBytes, limits.maxStateBytes - held.of(this.#row.id))
+      const checked = checkResult(outcome.result, this.#room.bounds(state))
       const data: StepResult = {
         output: secrets.redact(checked.output),
         ...(checked.meta !== undefined && { meta: secrets.redact(checked.meta) }),

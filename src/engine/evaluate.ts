@@ -1,6 +1,7 @@
 import { ExpressionError } from '../definition/expression.ts'
 import type { Json } from '../definition/json.ts'
 import type { Plan } from '../definition/plan.ts'
+import { ActionError } from './actions/action.ts'
 import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
 import { type ExecutionInfo, StepScope } from './core/scope.ts'
@@ -9,6 +10,7 @@ import { behaviourOf } from './core/steps/behaviour.ts'
 import { isOpen } from './core/steps/step.ts'
 import { planOf } from './core/turn.ts'
 import { errorFact, identified } from './error-fact.ts'
+import { type Bounds, checkDecision } from './result.ts'
 
 /** The fact that answers an evaluation, or null when the step has moved on meanwhile. */
 export function evaluate(
@@ -16,13 +18,14 @@ export function evaluate(
   state: ExecutionState,
   info: ExecutionInfo,
   command: Extract<Command, { type: 'evaluate_when' | 'decide' | 'complete' }>,
+  bounds: Bounds,
 ): Fact | null {
   if (command.type === 'complete') return evaluateOutput(plan, state, info)
   const step = state.steps.get(command.path)
   if (step === undefined) return null
   const scope = new StepScope(plan, state, step, info)
   try {
-    return command.type === 'evaluate_when' ? evaluateWhen(plan, step, scope) : decide(plan, state, step, scope)
+    return command.type === 'evaluate_when' ? evaluateWhen(plan, step, scope) : decide(plan, state, step, scope, bounds)
   } catch (thrown) {
     return { type: 'step.failed', path: step.path, data: { error: errorOf(thrown, step), retryAt: null } }
   }
@@ -35,12 +38,14 @@ function evaluateWhen(plan: Plan, step: StepState, scope: StepScope): Fact | nul
   return { type: 'step.skipped', path, data: { reason: 'when' } }
 }
 
-function decide(plan: Plan, state: ExecutionState, step: StepState, scope: StepScope): Fact | null {
+function decide(plan: Plan, state: ExecutionState, step: StepState, scope: StepScope, bounds: Bounds): Fact | null {
   const stepPlan = planOf(plan, step)
   const behaviour = behaviourOf(stepPlan)
   if (!isOpen(step) || !behaviour.isUndecided?.(step)) return null
   const fact = behaviour.decide!({ plan, stepPlan, state, step, scope })
-  return fact?.type === 'step.failed' ? identified(fact) : fact
+  if (fact?.type === 'step.failed') return identified(fact)
+  if (fact !== null) checkDecision(fact.data as Json, bounds)
+  return fact
 }
 
 function evaluateOutput(plan: Plan, state: ExecutionState, info: ExecutionInfo): Fact {
@@ -55,8 +60,9 @@ function evaluateOutput(plan: Plan, state: ExecutionState, info: ExecutionInfo):
   }
 }
 
-/** An expression that fails is the step's failure; anything else is a bug, for the executor to quarantine. */
+/** An expression that fails, or whose value is too large, is the step's failure; anything else is a bug, for the executor to quarantine. */
 function errorOf(thrown: unknown, step: StepState | null): ExecutionError {
+  if (thrown instanceof ActionError) return errorFact(thrown.type, thrown.message, step?.path)
   if (!(thrown instanceof ExpressionError)) throw thrown
   return errorFact('ExpressionError', thrown.message, step?.path)
 }

@@ -21,6 +21,7 @@ import { Parking } from './parking.ts'
 import { rolledBack } from './rollback.ts'
 import type { Services } from './services.ts'
 import { Snapshots } from './snapshots.ts'
+import { StateRoom } from './state-room.ts'
 import { stepCountOf } from './statistics.ts'
 import { Timers } from './timers.ts'
 
@@ -47,6 +48,7 @@ export class Executor implements WriterOutcomes {
   readonly #services: Services
   readonly #writer: ExecutionWriter
   readonly #timers: Timers
+  readonly #room: StateRoom
   readonly #attempts: Attempts
   readonly #snapshots: Snapshots
   readonly #parking: Parking
@@ -60,8 +62,8 @@ export class Executor implements WriterOutcomes {
     this.#services = services
     this.#writer = new ExecutionWriter(row, read?.basis ?? null, services, this)
     this.#timers = new Timers(services.clock)
-    this.#attempts = new Attempts(row, plan, services, (fact) => this.record(fact))
-    this.#attempts.holdAnew(read?.bytes ?? 0)
+    this.#room = new StateRoom(row.id, services, read?.bytes ?? 0)
+    this.#attempts = new Attempts(row, plan, services, this.#room, (fact) => this.record(fact))
     this.#snapshots = new Snapshots(row.id, plan.checkpoints.compact, services)
     this.#parking = new Parking(this.#timers, services, {
       isQuiet: () => this.#writer.isIdle && this.#attempts.areOver && this.#facts.isEmpty,
@@ -210,7 +212,7 @@ export class Executor implements WriterOutcomes {
     this.#writer.draft.add(row, inboxId)
     const commands = transition(this.plan, state, event)
     row.percentage = state.percentage
-    this.#attempts.hold(row.text.length)
+    this.#room.hold(row.text.length)
     const count = stepCountOf(this.plan, state, event)
     if (count !== null) this.#writer.draft.steps.push(count)
     for (const command of commands) this.#carryOut(command)
@@ -229,7 +231,7 @@ export class Executor implements WriterOutcomes {
         return this.#timers.clear(`${command.timer} ${command.path}`)
       default: {
         if (command.type === 'mark_started' && this.#isDraining) return
-        const fact = answerTo(command, this.plan, this.#state, this.row)
+        const fact = answerTo(command, this.plan, this.#state, this.row, this.#room.bounds(this.#state))
         if (fact !== null) this.#facts.push(fact)
       }
     }
@@ -280,7 +282,7 @@ export class Executor implements WriterOutcomes {
     this.#phase = 'live'
     if (outcome.type === 'ready') {
       this.#state = outcome.state
-      this.#attempts.holdAnew(outcome.bytes)
+      this.#room.holdAnew(outcome.bytes)
       this.record(outcome.fact, inboxId)
     } else if (outcome.type === 'unreadable') {
       this.#writer.draft.inboxIds.push(inboxId)

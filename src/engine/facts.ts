@@ -8,16 +8,23 @@ import { behaviourOf } from './core/steps/behaviour.ts'
 import { assertNever, isHeld, planOf } from './core/turn.ts'
 import { errorFact, identified } from './error-fact.ts'
 import { evaluate } from './evaluate.ts'
+import type { Bounds } from './result.ts'
 
 type Answered = Exclude<Command, { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' }>
 
 /** The fact that answers a command without an effect on the world, or null when the step has moved on. */
-export function answerTo(command: Answered, plan: Plan, state: ExecutionState, row: ExecutionRow): Fact | null {
+export function answerTo(
+  command: Answered,
+  plan: Plan,
+  state: ExecutionState,
+  row: ExecutionRow,
+  bounds: Bounds,
+): Fact | null {
   switch (command.type) {
     case 'evaluate_when':
     case 'decide':
     case 'complete':
-      return evaluate(plan, state, infoOf(row, state), command)
+      return evaluate(plan, state, infoOf(row, state), command, bounds)
     case 'fail':
       return { type: 'execution.failed', data: { error: command.error } }
     case 'pause':

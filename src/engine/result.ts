@@ -1,32 +1,44 @@
 import type { Json, JsonObject } from '../definition/json.ts'
 import { ActionError, type ActionResult } from './actions/action.ts'
 
+/** In bytes: what one payload may take, and what the state may still grow by. */
+export interface Bounds {
+  readonly maxBytes: number
+  readonly roomFor: (bytes: number) => number
+}
+
 /**
  * What an action returned, as the JSON that the journal will give back: what recovery reads must be what the next step saw.
  * Throws ActionError PayloadTooLarge, StateTooLarge, or InternalError for what is no JSON.
  */
-export function checkResult(result: ActionResult, maxBytes: number, roomBytes: number): ActionResult {
+export function checkResult(result: ActionResult, bounds: Bounds): ActionResult {
   const { output: given, meta: givenMeta } = result ?? {}
   const output = asJson(given) ?? null
   const meta = givenMeta === undefined ? undefined : (asJson(givenMeta) as JsonObject)
-  const bytes = jsonBytes(output, Math.min(maxBytes, roomBytes)) + jsonBytes(meta, maxBytes)
-  if (bytes > maxBytes) {
-    const message = `the output is ${bytes} bytes; at most ${maxBytes} are kept (CAIRN_MAX_PAYLOAD_BYTES)`
-    throw new ActionError('PayloadTooLarge', message, { retryable: false })
-  }
-  if (bytes > roomBytes) {
-    const message = 'the state of the execution would grow beyond CAIRN_MAX_STATE_BYTES'
-    throw new ActionError('StateTooLarge', message, { retryable: false })
-  }
+  checkSize('the output', [output, meta], bounds)
   return { output, ...(meta !== undefined && { meta }) }
 }
 
-/** Exact where it matters, an upper bound where the value is far from the limit: a UTF-16 unit is at most 6 bytes as JSON. */
-function jsonBytes(value: unknown, limit: number): number {
-  const bound = 6 * size(value)
-  return bound <= limit ? bound : Buffer.byteLength(JSON.stringify(value) ?? '')
+/** What a step has found out for itself (its items, its variables), as far as it may be kept. Throws as `checkResult` does. */
+export function checkDecision(data: Json, bounds: Bounds): void {
+  checkSize('what the step evaluates to', [data], bounds)
 }
 
+function checkSize(what: string, values: readonly (Json | undefined)[], { maxBytes, roomFor }: Bounds): void {
+  const most = values.reduce<number>((sum, value) => sum + 6 * size(value), 0)
+  if (most <= maxBytes && most <= roomFor(most)) return
+  const bytes = values.reduce<number>((sum, value) => sum + Buffer.byteLength(JSON.stringify(value) ?? ''), 0)
+  if (bytes > maxBytes) {
+    const message = `${what} is ${bytes} bytes; at most ${maxBytes} are kept (CAIRN_MAX_PAYLOAD_BYTES)`
+    throw new ActionError('PayloadTooLarge', message, { retryable: false })
+  }
+  if (bytes > roomFor(bytes)) {
+    const message = 'the state of the execution would grow beyond CAIRN_MAX_STATE_BYTES'
+    throw new ActionError('StateTooLarge', message, { retryable: false })
+  }
+}
+
+/** In UTF-16 units, of which each is at most 6 bytes as JSON: what is far from its limit need not be encoded to be known. */
 function size(value: unknown): number {
   if (typeof value === 'string') return value.length + 2
   if (typeof value !== 'object' || value === null) return 8

@@ -60,6 +60,8 @@ export function planOf(steps: object[], rest: object = {}): Plan {
   return result.plan
 }
 
+const unbounded = { maxBytes: Number.POSITIVE_INFINITY, roomFor: () => Number.POSITIVE_INFINITY }
+
 /**
  * The core without a shell: facts go in, commands come out. Evaluations are answered at once, as the executor does;
  * attempts, timers and aborts are left to the test.
@@ -192,7 +194,7 @@ export class Driver {
       case 'decide':
       case 'complete': {
         const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null, startedAt: null }
-        const fact = evaluate(this.plan, this.state, info, command)
+        const fact = evaluate(this.plan, this.state, info, command, unbounded)
         if (fact !== null) this.#answers.push(fact)
         return
       }
