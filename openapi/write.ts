@@ -1,15 +1,20 @@
 /**
- * Writes openapi.json and asyncapi.json from the schemas of the routes and streams; needs no database. With `--check` it writes
+ * Writes openapi.json, asyncapi.json and workflow.schema.json from the schemas of routes, streams and the language; needs no database. With `--check` it writes
  * nothing and fails when a file is stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { buildApp } from '../src/app.ts'
+import { languageSchema } from '../src/definition/json-schema.ts'
 import { WorkflowEngine } from '../src/engine/engine.ts'
 import { asyncapiDocument } from '../src/stream/asyncapi.ts'
 
 const app = buildApp({ engine: new WorkflowEngine() })
 await app.ready()
-const documents = { 'openapi.json': app.swagger(), 'asyncapi.json': asyncapiDocument() }
+const documents = {
+  'openapi.json': app.swagger(),
+  'asyncapi.json': asyncapiDocument(),
+  'workflow.schema.json': languageSchema(),
+}
 await app.close()
 
 for (const [name, document] of Object.entries(documents)) {

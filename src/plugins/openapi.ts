@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
+import { languageSchema } from '../definition/json-schema.ts'
 import { type ErrorCode, errors } from '../errors.ts'
 import { titleOf } from '../routes/problem.ts'
 
@@ -27,7 +28,7 @@ const tags = [
   { name: 'Service', description: 'Health and metrics' },
 ]
 
-/** OpenAPI 3.1 from the schemas of the routes at /openapi.json, AsyncAPI 3 of the streams at /asyncapi.json, a page to read and try it at /docs, the errors at /docs/errors. */
+/** OpenAPI 3.1 from the schemas of the routes at /openapi.json, AsyncAPI 3 of the streams at /asyncapi.json, the language's JSON Schema at /schema/workflow.json, a page to read and try it at /docs, the errors at /docs/errors. */
 const openapi: FastifyPluginAsync<{ version: string; asyncapi: object }> = async (app, { version, asyncapi }) => {
   await app.register(swagger, {
     openapi: {
@@ -46,6 +47,9 @@ const openapi: FastifyPluginAsync<{ version: string; asyncapi: object }> = async
 
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   app.get('/asyncapi.json', { schema: { hide: true } }, async () => asyncapi)
+  app.get('/schema/workflow.json', { schema: { hide: true } }, async (_request, reply) =>
+    reply.type('application/schema+json').send(languageSchema()),
+  )
   app.get('/docs/errors', { schema: { hide: true } }, async (_request, reply) =>
     reply.type('text/html; charset=utf-8').send(errorPage),
   )
@@ -61,7 +65,10 @@ function clientFriendly<T>(schema: T): T {
   if (typeof schema !== 'object' || schema === null) return schema
   const { default: byDefault, ...rest } = schema as Record<string, unknown>
   const friendly: Record<string, unknown> = Object.fromEntries(
-    Object.entries(rest).map(([key, value]) => [key, clientFriendly(value)]),
+    Object.entries(rest).map(([key, value]) => [
+      key,
+      key === 'properties' ? friendlyMembers(value) : clientFriendly(value),
+    ]),
   )
   if (byDefault !== undefined)
     friendly.description = `${rest.description ?? 'Optional'} (by default ${JSON.stringify(byDefault)})`
@@ -69,6 +76,10 @@ function clientFriendly<T>(schema: T): T {
   if (isObject && !rest.properties) friendly.additionalProperties ??= true
   return friendly as T
 }
+
+/** The names in there are a schema's own, whatever they are called. */
+const friendlyMembers = (members: unknown): object =>
+  Object.fromEntries(Object.entries(members as object).map(([name, schema]) => [name, clientFriendly(schema)]))
 
 /** Where the `type` of a problem leads to. */
 const errorPage = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Cairn: errors</title>

@@ -1,6 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import type { JsonObject } from '../../src/definition/json.ts'
+import { languageSchema } from '../../src/definition/json-schema.ts'
 import { Definition, definitionSchemas } from '../../src/definition/schema.ts'
 import { condition, echo, faultsOf, parallel, sequential, workflow } from './definitions.ts'
 
@@ -70,4 +71,12 @@ t.test("the schema's own example is a definition", async (t) => {
   const ajv = new Ajv2020({ strict: false })
   for (const schema of definitionSchemas) ajv.addSchema(schema)
   for (const example of Reflect.get(Definition, 'examples') as JsonObject[]) t.ok(ajv.validate('Definition', example))
+})
+
+t.test('the language stands alone as one JSON Schema, which knows a good definition from a bad one', async (t) => {
+  const validate = new Ajv2020({ strict: false }).compile(languageSchema())
+  for (const example of Reflect.get(Definition, 'examples') as JsonObject[]) t.ok(validate(example))
+  const loop = { id: 'w', type: 'while', config: { condition: 'true', steps: [echo('a')] } }
+  t.notOk(validate(workflow([loop])), 'a loop without a bound')
+  t.ok(validate(workflow([{ ...loop, config: { ...loop.config, maxIterations: 3 } }])))
 })
