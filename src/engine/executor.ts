@@ -213,7 +213,7 @@ export class Executor implements WriterOutcomes {
     const commands = transition(this.plan, state, event)
     row.percentage = state.percentage
     this.#room.hold(row.text.length)
-    const count = stepCountOf(this.plan, state, event)
+    const count = stepCountOf(this.plan, event)
     if (count !== null) this.#writer.draft.steps.push(count)
     for (const command of commands) this.#carryOut(command)
   }

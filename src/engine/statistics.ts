@@ -5,9 +5,10 @@ import { type ExecutionState, isFinished } from './core/state.ts'
 import type { RowImage } from './row-image.ts'
 
 /** What an event adds to the statistics of its step, if anything: attempts of actions count, conditions do not. */
-export function stepCountOf(plan: Plan, state: ExecutionState, event: Event): StepCount | null {
+export function stepCountOf(plan: Plan, event: Event): StepCount | null {
   if (event.type !== 'step.completed' && event.type !== 'step.failed') return null
-  const stepId = state.steps.get(event.path)!.id
+  // By its path: an iteration that is over has left the state.
+  const stepId = event.path.slice(event.path.lastIndexOf('.') + 1)
   if (plan.steps.get(stepId)?.type !== 'action') return null
   const { durationMs } = event.data
   if (event.type === 'step.completed') {

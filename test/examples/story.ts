@@ -20,6 +20,8 @@ export interface Story {
   /** SQL that fills the table of the definition's step `create-table` beforehand. */
   readonly rows?: string
   readonly world: World
+  /** Signals that come as soon as it has started. */
+  readonly signals?: readonly { readonly name: string; readonly payload: Json }[]
   /** `completed` when left out. */
   readonly ends?: 'failed'
   check(t: Test, ending: Ending): Promise<void> | void
@@ -89,6 +91,7 @@ export async function play(t: Test, stage: Stage, example: Example, story: Story
     input: inputOf(definition, story),
     correlationId,
   })
+  for (const { name, payload } of story.signals ?? []) await engine.signal(started.id, name, payload)
   const execution = await ended(engine, started.id)
   const events = await journalOf(engine, execution.id)
   const { steps, percentage } = await engine.getProgress(execution.id)
@@ -100,7 +103,7 @@ export async function play(t: Test, stage: Stage, example: Example, story: Story
     t.match({ status, percentage, error }, { status: 'completed', percentage: 100, error: null })
   else t.equal(status, story.ends)
   t.strictSame(traffic.unforeseen, [], 'asks for nothing that README.md does not name')
-  checkEffects(t, execution.id, traffic.calls, steps)
+  checkEffects(t, execution.id, traffic.calls, events)
   t.notOk(JSON.stringify({ execution, events }).includes(bankToken), 'keeps the secret out of its history')
   await story.check(t, {
     execution,
@@ -128,12 +131,16 @@ async function versionFor(engine: WorkflowEngine, { workflowId, definition }: Ex
 }
 
 /** Whatever may change something carries the key of its step, and comes as often as the step was attempted, unchanged. */
-function checkEffects(t: Test, executionId: string, calls: readonly Call[], steps: readonly StepProgress[]): void {
+function checkEffects(t: Test, executionId: string, calls: readonly Call[], events: readonly JournalEvent[]): void {
   const effects = calls.filter(({ route }) => !route.startsWith('GET '))
   for (const [key, repeats] of Map.groupBy(effects, ({ headers }) => headers['idempotency-key'])) {
     const { route, body } = repeats[0]!
-    const step = steps.find(({ path }) => key === `${executionId}/0/${path}`)
-    t.equal(repeats.length, step?.attempt, `${route} carries its step's key at every attempt`)
+    const attempts = events.filter(({ path, attempt }) => attempt !== null && key === `${executionId}/0/${path}`)
+    t.equal(
+      repeats.length,
+      Math.max(...attempts.map(({ attempt }) => attempt!)),
+      `${route} carries its step's key at every attempt`,
+    )
     for (const repeat of repeats)
       t.strictSame([repeat.route, repeat.body], [route, body], `${route} is repeated as it was`)
   }

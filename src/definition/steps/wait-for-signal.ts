@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { Expression } from '../expression.ts'
 import type { StepPlanBase } from '../plan.ts'
 import { durationMs, ExpressionText, stepFields } from '../schema-fields.ts'
+import type { Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface WaitForSignalPlan extends StepPlanBase {
@@ -9,6 +10,8 @@ export interface WaitForSignalPlan extends StepPlanBase {
   readonly signal: string
   /** Whether a signal of that name is the one; it sees it as `signal {name, payload}`. */
   readonly correlation: Expression | null
+  /** How long it waits at most, in milliseconds; null: for ever. */
+  readonly patience: Template | null
   readonly onTimeout: 'fail' | 'continue'
 }
 
@@ -24,7 +27,12 @@ const schema = Type.Object(
             'signal.payload.orderId == input.orderId',
           ]),
         ),
-        timeoutMs: Type.Optional(durationMs('How long it waits at most')),
+        timeoutMs: Type.Optional(
+          Type.Union([durationMs('So long'), Type.String({ minLength: 1 })], {
+            description: 'How long it waits at most, in milliseconds; a template may give it',
+            examples: [86_400_000, '{{ input.patienceMs }}'],
+          }),
+        ),
         onTimeout: Type.Optional(
           Type.Enum(['fail', 'continue'], {
             type: 'string',
@@ -52,7 +60,9 @@ export const waitForSignalStep: StepLanguage<WaitForSignalPlan> = {
     const { signal, timeoutMs, onTimeout } = compiler.config
     plan.signal = String(signal)
     plan.correlation = compiler.expression('correlation', ['signal'])
-    plan.timeoutMs = typeof timeoutMs === 'number' ? timeoutMs : null
+    if (typeof timeoutMs === 'string' && !timeoutMs.includes('{{'))
+      compiler.fault('timeoutMs', 'is a text: write a number, or an expression in {{ }}')
+    plan.patience = compiler.template(timeoutMs, ['timeoutMs'])
     plan.onTimeout = onTimeout === 'continue' ? 'continue' : 'fail'
     if (timeoutMs === undefined && onTimeout !== undefined)
       compiler.fault('onTimeout', 'is for a wait with timeoutMs; leave it out, or set one')

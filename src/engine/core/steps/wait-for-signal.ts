@@ -5,6 +5,7 @@ import { narrowed } from '../scope.ts'
 import type { ExecutionState, StepState } from '../state.ts'
 import { isHeld, planOf, type Turn } from '../turn.ts'
 import type { Deciding } from './behaviour.ts'
+import { durationOf, durationText, shown } from './duration.ts'
 import { askToDecide, complete, failure, isOpen } from './step.ts'
 
 /*
@@ -22,7 +23,7 @@ export const isUndecided = (step: StepState): boolean => step.deciding === true
 
 /** Takes the oldest signal that fits; without one it waits. Null: it waits already. */
 export function decide({ stepPlan, state, step, scope }: Deciding): Fact | null {
-  const { signal: wanted, correlation, timeoutMs } = stepPlan as WaitForSignalPlan
+  const { signal: wanted, correlation, patience } = stepPlan as WaitForSignalPlan
   const { path } = step
   const taken = state.mailbox.find(({ name, payload }) => {
     if (name !== wanted) return false
@@ -34,7 +35,12 @@ export function decide({ stepPlan, state, step, scope }: Deciding): Fact | null 
     return { type: 'step.completed', path, data: { output: taken.payload, meta } }
   }
   if (step.status === 'waiting') return null
-  return { type: 'step.decided', path, data: { dueAt: timeoutMs === null ? null : state.at + timeoutMs } }
+  if (patience === null) return { type: 'step.decided', path, data: { dueAt: null } }
+  const given = patience.render(scope)
+  const waitMs = durationOf(given)
+  if (waitMs === null)
+    return failure(path, 'ValidationError', `timeoutMs must be ${durationText}, and is ${shown(given)}`)
+  return { type: 'step.decided', path, data: { dueAt: state.at + waitMs } }
 }
 
 export function decided(turn: Turn, _plan: WaitForSignalPlan, step: StepState, data: JsonObject): void {
@@ -77,5 +83,5 @@ const openWaiters = ({ waiters, steps }: ExecutionState): string[] =>
 export function due(plan: WaitForSignalPlan, { path }: StepState): Fact {
   if (plan.onTimeout === 'continue')
     return { type: 'step.completed', path, data: { output: null, meta: { timedOut: true } } }
-  return failure(path, 'TimeoutError', `the signal "${plan.signal}" did not come within ${plan.timeoutMs} ms`)
+  return failure(path, 'TimeoutError', `the signal "${plan.signal}" did not come in time`)
 }

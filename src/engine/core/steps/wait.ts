@@ -4,6 +4,7 @@ import type { Fact } from '../event.ts'
 import type { DataRef, StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import type { Deciding } from './behaviour.ts'
+import { durationOf, durationText, shown } from './duration.ts'
 import { askToDecide, failure } from './step.ts'
 
 export function begin(turn: Turn, _plan: WaitPlan, step: StepState): void {
@@ -17,21 +18,12 @@ export const isUndecided = (step: StepState): boolean => step.deciding === true
 export function decide({ stepPlan, state, step, scope }: Deciding): Fact {
   const { kind, value } = stepPlan as WaitPlan
   const given = value.render(scope)
-  const dueAt = kind === 'durationMs' ? state.at + duration(given) : timeOf(given)
+  const waitMs = durationOf(given)
+  const dueAt = kind === 'until' ? timeOf(given) : waitMs === null ? Number.NaN : state.at + waitMs
   if (Number.isFinite(dueAt)) return { type: 'step.decided', path: step.path, data: { dueAt } }
-  const wanted = kind === 'durationMs' ? 'a number of milliseconds, 0 or more' : 'a time (RFC 3339, or ms since 1970)'
-  return failure(
-    step.path,
-    'ValidationError',
-    `${kind} must be ${wanted}, and is ${JSON.stringify(given) ?? 'undefined'}`,
-  )
+  const wanted = kind === 'durationMs' ? durationText : 'a time (RFC 3339, or ms since 1970)'
+  return failure(step.path, 'ValidationError', `${kind} must be ${wanted}, and is ${shown(given)}`)
 }
-
-/** Ten years in ms: further on it is a mistake of unit. */
-const LONGEST_MS = 10 * 365 * 24 * 3600 * 1000
-
-const duration = (given: Json | undefined): number =>
-  typeof given === 'number' && given >= 0 && given <= LONGEST_MS ? Math.ceil(given) : Number.NaN
 
 function timeOf(given: Json | undefined): number {
   const time = typeof given === 'number' ? given : typeof given === 'string' ? Date.parse(given) : Number.NaN

@@ -71,7 +71,7 @@ t.test('one signal sets one waiter free, and each of two signals one of two', as
 t.test('a wait for a signal that is over fails, or goes on with null', async (t) => {
   const failing = new Driver([payment({ timeoutMs: 50 })], { input: { order: 7 } }).start().passTime(50)
   t.match(failing.checkReplay(t).state.error, { type: 'TimeoutError', stepPath: 'pay' })
-  const going = new Driver([payment({ timeoutMs: 50, onTimeout: 'continue' })], { input: { order: 7 } })
+  const going = new Driver([payment({ timeoutMs: '{{ 25 * 2 }}', onTimeout: 'continue' })], { input: { order: 7 } })
     .start()
     .passTime(50)
   t.equal(going.state.status, 'completed')
