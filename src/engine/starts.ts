@@ -4,6 +4,7 @@ import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
 import { alreadyDue } from './clock.ts'
+import { FORMAT } from './core/state.ts'
 import { encode } from './encode.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
@@ -53,7 +54,7 @@ export class Starts {
     if (life.journal.isFull()) throw new CairnError('ENGINE_OVERLOADED')
     const trouble = life.journal.trouble()
     if (trouble !== null) throw new CairnError('DATABASE_UNAVAILABLE', [], { cause: new Error(trouble) })
-    const row = this.#rowOf(request, version)
+    const row = this.#rowOf(request, version, Math.max(FORMAT, plan.format))
     if (request.idempotencyKey !== undefined) return this.#startKeyed(row, request, request.idempotencyKey)
     const written = this.#hasRoom(life, row) ? this.#startHere(life, row) : this.#schedule(life, row)
     return { execution: await this.#within(START_WITHIN_MS, written), replayed: false }
@@ -144,7 +145,7 @@ export class Starts {
     return { execution, replayed }
   }
 
-  #rowOf(request: StartRequest, version: number): ExecutionRow {
+  #rowOf(request: StartRequest, version: number, format: number): ExecutionRow {
     const { clock } = this.#parts
     const now = clock.now()
     const { startAt } = request
@@ -153,7 +154,7 @@ export class Starts {
       namespace: 'default',
       workflowId: request.workflowId,
       workflowVersion: version,
-      format: this.#parts.formats.at(-1)!,
+      format,
       status: 'pending',
       requested: null,
       triggeredBy: request.triggeredBy ?? null,

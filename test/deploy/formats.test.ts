@@ -23,6 +23,9 @@ async function open(t: Test) {
   }
 }
 
+/** What only the newer format knows. */
+const newer = { id: 'newer', name: 'newer', type: 'set', config: { variables: { x: 1 } } }
+
 const formatOf = async (engine: WorkflowEngine, id: string) => (await engine.store.findExecution(id))!.format
 const many = (engine: WorkflowEngine, steps: readonly object[]) =>
   Promise.all(Array.from({ length: 20 }, () => run(engine, steps)))
@@ -37,7 +40,7 @@ const restless = (before: string): object[] => [
 t.test('side by side under load, old executions run on both and new ones on new nodes only', async (t) => {
   const { performed, startOld, startNew } = await open(t)
   const [old, fresh] = [await startOld(), await startNew()]
-  const [olds, news] = await Promise.all([many(old, restless('a')), many(fresh, restless('b'))])
+  const [olds, news] = await Promise.all([many(old, restless('a')), many(fresh, [...restless('b'), newer])])
   for (const id of [...olds, ...news]) t.equal((await ended(old, id)).status, 'completed')
   for (const id of olds) t.equal(await formatOf(old, id), 1)
   for (const id of news) {
@@ -88,7 +91,7 @@ t.test('a deploy that is rolled back: new executions wait, unharmed, and go on w
   }
   const old = await startOld({ hold: () => 'old' })
   const doomed = await startNew({ hold: hang })
-  const steps = [echo('first', { value: 1 }), call('hold')]
+  const steps = [echo('first', { value: 1 }), call('hold'), newer]
   const released = await run(doomed, steps)
   await reached.promise
   const { owner } = (await doomed.store.findExecution(released))!
@@ -122,7 +125,7 @@ t.test('on an old node all works that needs no fold, and what needs one says so'
     },
   }
   const [old, fresh] = [await startOld(calls), await startNew(calls)]
-  const id = await run(fresh, [echo('first', { value: 1 }), call('hold'), echo('last', { value: 3 })])
+  const id = await run(fresh, [echo('first', { value: 1 }), call('hold'), echo('last', { value: 3 }), newer])
   await reached.promise
   await seen(fresh, id, 'step.completed', 'first')
 
@@ -132,7 +135,7 @@ t.test('on an old node all works that needs no fold, and what needs one says so'
   await t.rejects(old.listCheckpoints(id), unknown)
   await t.rejects(old.getCheckpoint(id, 0), unknown)
 
-  t.match(await old.getExecution(id), { status: 'running', percentage: 33 })
+  t.match(await old.getExecution(id), { status: 'running', percentage: 25 })
   t.equal((await old.store.listExecutions({ status: 'running' }, 10)).items.length, 1)
   const heard: StreamMessage[] = []
   const live = old.subscribe(id, (message) => heard.push(message))
@@ -155,7 +158,7 @@ t.test('on an old node all works that needs no fold, and what needs one says so'
   const journal = (await typesOf(old, id)).map((_, index) => index + 1)
   const snapshot = heard[0]!
   if (snapshot.type !== 'snapshot') throw new Error(`it began with ${snapshot.type}`)
-  t.match(snapshot.progress, { status: 'running', percentage: 33, steps: [] })
+  t.match(snapshot.progress, { status: 'running', percentage: 25, steps: [] })
   const seqs = (messages: StreamMessage[]) => messages.flatMap((m) => (m.type === 'event' ? [m.seq] : []))
   t.same(seqs(heard), journal.slice(snapshot.seq), 'it goes on from its snapshot without a gap')
   t.same(seqs(replayed), journal)

@@ -1,11 +1,17 @@
 import type { Json, JsonObject } from '../../definition/json.ts'
 import type { ExecutionError, Signal, StepResult } from './event.ts'
 
-/** The one integer that names event kinds, fold rules and snapshot shape; an execution keeps its own for life. */
+/**
+ * The one integer that names event kinds, fold rules and snapshot shape; an execution keeps its own for life. New executions
+ * take the oldest that has today's rules, so that older nodes can run them too, or a newer one that their definition needs.
+ *
+ * 1: action, condition, parallel, sequential
+ * 2: the other types of steps, and a parallel's join and onFailure
+ */
 export const FORMAT = 1
 
-/** The formats that this release can fold, oldest first; new executions take the last. */
-export const FORMATS: readonly number[] = [FORMAT]
+/** The formats that this release can fold, oldest first. */
+export const FORMATS: readonly number[] = [1, 2]
 
 export const executionStatuses = [
   'pending',
