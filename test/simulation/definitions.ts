@@ -7,6 +7,23 @@ type Draft =
   | { readonly type: 'gate'; readonly ask: number; readonly onFalse: string; readonly extras: Extras }
   | { readonly type: 'branch'; readonly ask: number; readonly steps: Draft[]; readonly otherwise: Draft[] }
   | {
+      readonly type: 'switch'
+      readonly asks: readonly [number, number]
+      readonly mode: string
+      readonly steps: Draft[]
+      readonly otherwise: Draft[]
+    }
+  | { readonly type: 'while' | 'until'; readonly times: number; readonly steps: Draft[] }
+  | {
+      readonly type: 'foreach'
+      readonly count: number
+      readonly concurrency: number
+      readonly tolerate: number
+      readonly steps: Draft[]
+    }
+  | { readonly type: 'try'; readonly steps: Draft[]; readonly otherwise: Draft[]; readonly hasFinally: boolean }
+  | { readonly type: 'set' | 'wait'; readonly value: number }
+  | {
       readonly type: 'parallel' | 'sequential'
       readonly steps: Draft[]
       readonly concurrency: number
@@ -64,6 +81,40 @@ const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
         otherwise: tie('steps'),
       }),
     },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('switch'),
+        asks: fc.tuple(fc.nat(5), fc.nat(5)),
+        mode: fc.constantFrom('first', 'all'),
+        steps: tie('steps'),
+        otherwise: tie('steps'),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ type: fc.constantFrom('while', 'until'), times: fc.nat(3), steps: tie('steps') }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('foreach'),
+        count: fc.nat(3),
+        concurrency: fc.integer({ min: 1, max: 2 }),
+        tolerate: fc.nat(1),
+        steps: tie('steps'),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('try'),
+        steps: tie('steps'),
+        otherwise: tie('steps'),
+        hasFinally: fc.boolean(),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('set', 'wait'), value: fc.constantFrom(1, 40, 1_300) }) },
     {
       weight: 2,
       arbitrary: fc.record({
@@ -133,6 +184,7 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     const config = { condition, then, else: nameAll(draft.otherwise, naming, false) }
     return { id, type: 'condition', config }
   }
+  if (!('extras' in draft)) return { id, type: draft.type, config: configOf(draft, id, naming) }
   const { when, dependencies: mask, once, attempts, retryMs, reads: read } = draft.extras
   const dependencies = isGraph ? elders.filter((_, index) => (mask >> index) & 1).map((elder) => elder.id) : []
   const common = {
@@ -163,5 +215,39 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
       steps: nameAll(draft.steps, naming, isParallel),
       ...(isParallel && draft.concurrency > 0 && { concurrency: draft.concurrency }),
     },
+  }
+}
+
+/** What the types without extras are made of. */
+function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>, id: string, naming: Naming): object {
+  const inside = (drafts: readonly Draft[]) => nameAll(drafts, naming, false)
+  switch (draft.type) {
+    case 'switch': {
+      const [first, second] = draft.asks.map((ask) => asks[ask]!)
+      const cases = [
+        { name: 'a', when: first, steps: inside(draft.steps) },
+        { when: second, steps: inside(draft.otherwise) },
+      ]
+      return { cases, mode: draft.mode }
+    }
+    case 'while':
+      return { condition: `index < ${draft.times}`, steps: inside(draft.steps), maxIterations: 5 }
+    case 'until':
+      return { condition: `index >= ${draft.times}`, steps: inside(draft.steps), maxIterations: 5 }
+    case 'foreach': {
+      const { count, concurrency, tolerate } = draft
+      const items = Array.from({ length: count }, (_, index) => index)
+      return { items, concurrency, tolerate, steps: inside(draft.steps) }
+    }
+    case 'try': {
+      const steps = inside(draft.steps)
+      const caught = inside(draft.otherwise)
+      const last = { id: `${id}-last`, type: 'set', config: { variables: { last: id } } }
+      return { steps, catch: [{ steps: caught }], ...(draft.hasFinally && { finally: [last] }) }
+    }
+    case 'set':
+      return { variables: { [`v${draft.value}`]: '{{ input.n }}' } }
+    case 'wait':
+      return { durationMs: draft.value }
   }
 }

@@ -98,8 +98,9 @@ function child(seed: number, runs: number, onTotals: (totals: Totals) => void): 
   return new Promise((resolve) => worker.on('exit', () => resolve(failure)))
 }
 
-const sum = (totals: readonly Totals[], what: keyof Totals): number =>
-  totals.reduce((total, one) => total + (one?.[what] ?? 0), 0)
+function sum(totals: readonly Totals[], what: keyof Totals): number {
+  return totals.reduce((total, one) => total + (one?.[what] ?? 0), 0)
+}
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`)

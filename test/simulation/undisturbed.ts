@@ -8,7 +8,7 @@ import { StepScope } from '../../src/engine/core/scope.ts'
 import { createState, type ExecutionState, isFinished } from '../../src/engine/core/state.ts'
 import { transition } from '../../src/engine/core/transition.ts'
 import { planOf } from '../../src/engine/core/turn.ts'
-import { answerTo } from '../../src/engine/facts.ts'
+import { answerTo, timerFact } from '../../src/engine/facts.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
 import { type Script, scripted } from './effects.ts'
 
@@ -46,6 +46,7 @@ function answerOf(
     case 'perform':
       return attemptOf(command, plan, state, interrupted)
     case 'set_timer': {
+      if (command.timer === 'wait') return timerFact(command, plan, state)
       if (command.timer !== 'retry') return null
       const { attempt } = state.steps.get(command.path)!
       return { type: 'timer.fired', path: command.path, attempt: attempt + 1, data: { timer: 'retry' } }
@@ -54,7 +55,7 @@ function answerOf(
     case 'clear_timer':
       return null
     default:
-      return answerTo(command, plan, state, row)
+      return answerTo(command, plan, state, row, unbounded)
   }
 }
 
@@ -79,6 +80,8 @@ function attemptOf(
     return { type: 'step.failed', path, attempt, data: { error, retryAt: nextRetryAt(retry, failure) } }
   }
 }
+
+const unbounded = { maxBytes: Number.POSITIVE_INFINITY, roomFor: () => Number.POSITIVE_INFINITY }
 
 const infoOf = (state: ExecutionState) => ({
   id: state.executionId,
