@@ -33,7 +33,7 @@ const json = (method: string, body: unknown): RequestInit => ({
 t.test('while it retires it is not ready, and all is answered: each answer ends its connection', async (t) => {
   const { app, url, workflow, connect } = await listening(t)
   const { id: workflowId } = await workflow([echo('only', 1)])
-  const before = await fetch(`${url}/health/ready`)
+  const before = await fetch(`${url}/health/live`)
   t.match([before.status, before.headers.get('connection')], [200, 'keep-alive'])
 
   const retired = app.retire(FOR_EVER_MS)
