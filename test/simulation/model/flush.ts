@@ -17,10 +17,22 @@ function* fence(tables: Tables, { node, lane, acknowledged, mark, isMarkUnsure }
   return tables.events.get(acknowledged.executionId)?.get(acknowledged.seq)?.at === acknowledged.at
 }
 
+/** We are the owner and the history is the one that was read, or the append is there already. */
+function claimStands({ events, executions, snapshots }: Tables, node: string, append: Append): boolean {
+  const { executionId, basis } = append
+  if (basis === undefined) return true
+  const own = events.get(executionId)
+  const last = append.events.at(-1)!
+  if (own?.get(last.seq)?.at === last.at) return true
+  const isRead = own?.get(basis.seq)?.at ?? (snapshots.get(executionId)?.has(basis.seq) ? basis.at : null)
+  return executions.get(executionId)?.owner === node && isRead === basis.at
+}
+
 /** src/repository/flush.ts's one statement, clause by clause; the appends come sorted by execution. */
 export const flushStatement = (lane: Fence, appends: readonly Append[], resend: boolean): Statement<FlushOutcome> =>
   function* flush(transaction, tables) {
     if (!(yield* fence(tables, lane))) return 'fenced'
+    if (!appends.every((append) => claimStands(tables, lane.node, append))) return 'fenced'
     let inserted = 0
     let sent = 0
     for (const { events } of appends) {
