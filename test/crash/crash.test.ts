@@ -4,7 +4,7 @@ import type { Point } from './points.ts'
 import { deadAreSwept, dies, goesOn, prepare } from './scene.ts'
 
 t.jobs = 2
-t.setTimeout(900_000)
+t.setTimeout(1_800_000)
 const parallel = { buffered: true }
 
 /**

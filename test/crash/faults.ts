@@ -15,8 +15,8 @@ export const faultKinds = [
 /** A fault as it was made. */
 export interface Fault {
   readonly how: (typeof faultKinds)[number]
-  /** The lives that it ended. */
-  readonly ids: readonly string[]
+  /** The life that it hit. */
+  readonly node: string
   /** The database's clock when it was made, ms since 1970. */
   readonly at: number
 }
@@ -81,7 +81,7 @@ export class Faults {
     await victim.url
     const isLate = await Promise.race([
       new Promise<false>((resolve) => victim.process.once('exit', () => resolve(false))),
-      this.#someEntries(40, 80).then(() => true),
+      this.#someEntries(80, 160).then(() => true),
     ])
     await this.#note(isLate ? 'killed at any moment' : 'killed at a named point', victim, () =>
       victim.process.kill('SIGKILL'),
@@ -114,7 +114,7 @@ export class Faults {
     const [{ at }] = (await this.#query('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS at')) as [
       { at: number },
     ]
-    this.made.push({ how, ids: [...victim.ids], at })
+    this.made.push({ how, node: victim.ids.at(-1)!, at })
   }
 
   /** Waits until the ledger has heard of some more; that is how the load says that it is going on. */

@@ -7,7 +7,7 @@ import { scenarioEngine } from './scenario.ts'
 import { deadAreSwept, dies, goesOn, leasesRunOut, prepare } from './scene.ts'
 
 t.jobs = 2
-t.setTimeout(900_000)
+t.setTimeout(1_800_000)
 const parallel = { buffered: true }
 
 /** Claims are of what nodes before them left behind; none of these comes a step further, so fewer than a crash loop. */

@@ -135,6 +135,8 @@ export async function driveOne(
   const plot = isCalm ? 'nothing' : random.of(plots)
   if (plot === 'pause' || plot === 'cancel') await ask(plot, 1)
   if (plot === 'signal') for (const nth of [1, 2, 3]) await ask('signal', nth)
+  // A rollback that was answered 202 is yet to come: the end that it undoes is not the end.
+  let endsAfter = 0
   for (let hasRolledBack = plot !== 'rollback'; ; ) {
     const { answer } = await cluster.request('GET', `${address}?waitMs=1000`, { pick })
     const { status, output, lastSeq } = answer as Resource
@@ -142,8 +144,9 @@ export async function driveOne(
     else if (status === 'failed') await ask('retry', lastSeq)
     else if (status === 'completed' && !hasRolledBack) {
       hasRolledBack = true
+      endsAfter = lastSeq
       await ask('rollback', 1)
-    } else if (status === 'completed' || status === 'cancelled') {
+    } else if ((status === 'completed' || status === 'cancelled') && lastSeq > endsAfter) {
       return { executionId: id, workflow: which, n, acknowledged, status, output }
     }
   }

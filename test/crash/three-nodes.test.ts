@@ -3,7 +3,7 @@ import t from 'tap'
 import { createTestDatabase } from '../harness/database.ts'
 import { standTrial } from './trial-by-fire.ts'
 
-t.setTimeout(900_000)
+t.setTimeout(1_800_000)
 
 t.test('whatever dies of three nodes, every promise is kept to every execution', async (t) => {
   const { url: databaseUrl } = await createTestDatabase(t)

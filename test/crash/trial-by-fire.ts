@@ -161,7 +161,7 @@ async function judge(
     ledgerEntries: entries.length,
     acknowledged: driven.reduce((sum, { acknowledged }) => sum + 1 + acknowledged.length, 0),
     violations,
-    recoveries: faults.flatMap((fault) => recoveryOf(fault, recovered)),
+    recoveries: recoveriesOf(faults, recovered),
   }
 }
 
@@ -184,8 +184,15 @@ async function journalOf(store: Store, executionId: string): Promise<JournalEven
   }
 }
 
-function recoveryOf({ how, ids, at }: Fault, recovered: readonly JournalEvent[]): readonly Recovery[] {
-  const own = recovered.filter(({ data }) => ids.includes((data as { from: string }).from))
-  if (own.length === 0) return []
-  return [{ how, executions: own.length, ms: Math.max(...own.map((event) => event.at)) - at }]
+/** A takeover belongs to the last fault that hit the life before it was taken over from; without one the lease had lapsed. */
+function recoveriesOf(faults: readonly Fault[], recovered: readonly JournalEvent[]): Recovery[] {
+  const taken = Map.groupBy(recovered, ({ at, data }) => {
+    const { from } = data as { from: string }
+    return faults.findLast((fault) => fault.node === from && fault.at <= at)
+  })
+  return faults.flatMap((fault) => {
+    const own = taken.get(fault) ?? []
+    if (own.length === 0) return []
+    return [{ how: fault.how, executions: own.length, ms: Math.max(...own.map((event) => event.at)) - fault.at }]
+  })
 }

@@ -29,9 +29,19 @@ const engine = scenarioEngine({
 })
 await engine.start()
 if (START !== undefined) {
-  const executionId = await engine.startExecution(START, 'test', null, { idempotencyKey: START_KEY })
-  process.send!({ executionId })
+  process.send!({ executionId: await started(START) })
 }
 // On the way out nobody answers its requests any more.
 if (EXECUTION_ID !== undefined) await drive(engine, EXECUTION_ID).catch(() => {})
 process.on('message', () => void engine.stop().then(() => process.disconnect()))
+
+/** As a client would: what was not answered is asked for again. */
+async function started(workflowId: string): Promise<string> {
+  for (;;) {
+    try {
+      return await engine.startExecution(workflowId, 'test', null, { idempotencyKey: START_KEY })
+    } catch (error) {
+      process.stderr.write(`the start was not answered: ${(error as Error).message}\n`)
+    }
+  }
+}
