@@ -45,6 +45,8 @@ export class Subscriber {
   #hold = Number.POSITIVE_INFINITY
   readonly #size = new PageSize()
   #busy = false
+  /** How often the tail lost its place: what was read before counts no more. */
+  #reopened = 0
 
   constructor(
     tail: Tail,
@@ -85,6 +87,7 @@ export class Subscriber {
   reopen(): void {
     if (this.#mode === 'closed') return
     this.#mode = 'opening'
+    this.#reopened += 1
     this.resume()
   }
 
@@ -113,9 +116,10 @@ export class Subscriber {
   }
 
   async #open(): Promise<void> {
+    const reopened = this.#reopened
     const snapshot = await this.#context.snapshot(this.tail.executionId)
     const isLost = await this.#hasSeenLostEvent()
-    if (this.#mode !== 'opening' || !this.#ready()) return
+    if (this.#mode !== 'opening' || this.#reopened !== reopened || !this.#ready()) return
     this.tail.place(snapshot.seq + 1)
     this.#next ??= snapshot.seq + 1
     // What comes now has seqs that this subscriber has seen already, with other events: the snapshot is where it goes on.

@@ -39,6 +39,8 @@ export class Tail {
   /** Offered while filling: consecutive events that join on as soon as the gap is closed. */
   #ahead: JournalEvent[] = []
   #filling = false
+  /** How often it lost its place: a page that was asked for before may be of a journal that is no more. */
+  #displaced = 0
   /** Where a delivery goes on that had to stop for others. */
   #round: Iterator<Subscriber> | null = null
   readonly #context: TailContext
@@ -60,6 +62,7 @@ export class Tail {
 
   /** Loses its place and what it held; the snapshots of its subscribers, if it has any, place it anew. */
   displace(): void {
+    this.#displaced += 1
     this.next = null
     this.ring.restart(0)
     this.#heard = 0
@@ -116,8 +119,9 @@ export class Tail {
       while (this.next !== null && this.subscribers.size > 0) {
         const limit = size.limit
         const heard = this.#heard
+        const displaced = this.#displaced
         const page = await this.#context.read(this.executionId, this.next - 1, limit)
-        if (this.next === null) return
+        if (this.#displaced !== displaced) continue
         size.note(page)
         for (const event of page) this.#push(event)
         this.#join()

@@ -505,6 +505,59 @@ t.test('after a rebirth every subscription begins again with a snapshot, without
   t.match(heard.messages[2], { type: 'snapshot', seq: 3 })
 })
 
+t.test('a snapshot that was being read when PostgreSQL failed over is not gone by', async (t) => {
+  const recorder = await openRecorder(t)
+  const stored = openHistory(recorder)
+  let isLost = true
+  const progress = async (executionId: string) => {
+    const present = await stored.progress(executionId)
+    if (!isLost) return present
+    isLost = false
+    feed.resync()
+    return { ...present, lastSeq: 9 }
+  }
+  const feed = openFeed(t, recorder, { history: { progress } })
+  const id = await recorder.begin()
+  const heard = new Heard<StreamMessage>()
+  feed.subscribe(id, {}, heard.listener)
+  await heard.count(1)
+  feed.publish(id, await recorder.complete(id, ['a']))
+  await heard.count(2)
+  t.match(heard.messages, [
+    { type: 'snapshot', seq: 1 },
+    { type: 'event', seq: 2 },
+  ])
+})
+
+t.test('a page that was being read when PostgreSQL failed over is not gone by', async (t) => {
+  const recorder = await openRecorder(t)
+  const feed = openFeed(t, recorder, {
+    store: {
+      ...recorder.store,
+      async eventsAfter(executionId, after, limit) {
+        const page = await recorder.store.eventsAfter(executionId, after, limit)
+        if (!isLost) return page
+        isLost = false
+        feed.resync()
+        return [2, 3, 4].map((seq) => ({ ...page[0]!, seq }))
+      },
+    },
+  })
+  let isLost = false
+  const id = await recorder.begin()
+  const heard = new Heard<StreamMessage>()
+  feed.subscribe(id, {}, heard.listener)
+  await heard.count(1)
+  const events = await recorder.complete(id, ['a', 'b'])
+  isLost = true
+  feed.publish(id, events.slice(1))
+  await heard.until((messages) => typesOf(messages).filter((type) => type === 'snapshot').length === 2)
+  feed.publish(id, await recorder.complete(id, ['c']))
+  await heard.until((messages) => seqsOf(messages).includes(4))
+  t.same(seqsOf(heard.messages), [2, 3, 4])
+  t.match(heard.messages.at(-1), { event: { path: 'c' } })
+})
+
 t.test('a workflow’s subscriber hears each change of status once, from here and from other nodes', async (t) => {
   const recorder = await openRecorder(t)
   const feed = openFeed(t, recorder)
