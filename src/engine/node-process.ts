@@ -154,7 +154,7 @@ export class NodeProcess {
     this.#running = running
     storage.onFailover?.(() => this.#failedOver(running))
     await this.#untilDatabaseAnswers(() => storage.prepare())
-    await this.#beginLife(storage.isExclusive)
+    await this.#beginLife(storage.aloneAt)
     if (this.#isStopping()) return
     running.parts.feed.start()
     running.statistics.start()
@@ -203,7 +203,7 @@ export class NodeProcess {
   }
 
   /** Registers this node under a new id; tries until the database takes it. One that lived before is not particular about why. */
-  async #beginLife(isAlone: boolean, isWorthWaiting = isUnavailable): Promise<void> {
+  async #beginLife(aloneAt: number | null, isWorthWaiting = isUnavailable): Promise<void> {
     if (this.#running === null) return
     const { parts } = this.#running
     await this.#untilDatabaseAnswers(async () => {
@@ -212,9 +212,9 @@ export class NodeProcess {
       if (this.#isStopping()) return life.stop()
       this.#life = life
     }, isWorthWaiting)
-    if (this.#life === null || !isAlone) return
-    // The data folder's lock proves that every other node on it is dead: no need to wait for their leases.
-    const dead = await parts.store.removeOtherNodes(this.#life.node)
+    if (this.#life === null || aloneAt === null) return
+    // The data folder's lock proves that every node that was on it then is dead: no need to wait for their leases.
+    const dead = await parts.store.removeOtherNodes(this.#life.node, aloneAt)
     if (dead.length > 0) this.#life.ownership.claimSoon()
   }
 
@@ -233,7 +233,7 @@ export class NodeProcess {
     await life.end(new CairnError('DATABASE_UNAVAILABLE'))
     forgetPast(parts, this.#running.statistics)
     if (this.#isStopping()) return
-    await this.#beginLife(false, () => true)
+    await this.#beginLife(null, () => true)
     parts.feed.resync()
   }
 

@@ -14,8 +14,11 @@ export interface Storage {
   readonly notifications?: Notifications
   /** What housekeeping works with; without it nothing is ever removed. */
   readonly upkeep?: Upkeep
-  /** No other process used the embedded data folder when we came: every other node that it knows is dead. */
-  readonly isExclusive: boolean
+  /**
+   * When no other process used the embedded data folder: nodes from before are dead. By the database's clock, ms since 1970;
+   * null when others used it, or may have.
+   */
+  readonly aloneAt: number | null
   /** Makes the database fit for use; rejects when it is unfit (not durable, not migratable). */
   prepare(): Promise<void>
   /** Calls back whenever PostgreSQL turns out to be another server than before; the model never fails over. */
@@ -42,7 +45,7 @@ export async function openStorage(settings: EngineSettings): Promise<Storage> {
     store: createStore(database),
     ...(notify && { notifications: createNotifications(database) }),
     upkeep: createUpkeep(database),
-    isExclusive: embedded?.exclusive === true,
+    aloneAt: embedded?.aloneAt ?? null,
     async prepare() {
       await migrate(database)
       await checkDurability(database)

@@ -26,8 +26,11 @@ import { type Unprivileged, unprivileged } from './unprivileged.ts'
 export interface EmbeddedPostgres {
   /** The database `cairn` on it. */
   readonly url: string
-  /** No other process used this data folder when we came: whatever node it knows is dead. */
-  readonly exclusive: boolean
+  /**
+   * When no other process used this data folder, by the server's clock, ms since 1970: whatever node it knew then is dead. null
+   * when others used it.
+   */
+  readonly aloneAt: number | null
   /** Lets go of the server and stops it unless another process uses it. Safe to call twice. */
   stop(): Promise<void>
 }
@@ -73,7 +76,7 @@ export async function startEmbedded({ dataDir }: { dataDir: string }): Promise<E
     ])
   }
   const session = await connect(cluster, start)
-  const exclusive = await join(session)
+  const aloneAt = await join(session)
   await createDatabase(session, 'cairn')
 
   let stopped: Promise<void> | undefined
@@ -88,7 +91,7 @@ export async function startEmbedded({ dataDir }: { dataDir: string }): Promise<E
   }
   return {
     url: serverUrl(cluster, 'cairn'),
-    exclusive,
+    aloneAt,
     stop() {
       stopped ??= stop()
       return stopped

@@ -17,12 +17,24 @@ export const sessionName = `${namePrefix}${process.pid}`
 /** How long a session of a process that has died may take to end. */
 const patienceMs = 5_000
 
-/** Counts this process among the users; true when it is the only one. */
-export async function join(session: pg.Client): Promise<boolean> {
+/**
+ * Counts this process among the users. Answers when it was the only one, by the server's clock (ms since 1970), or null: who
+ * joins after that moment is alive.
+ */
+export async function join(session: pg.Client): Promise<number | null> {
   const alone = await waitForTheDead(session)
+  // While the lock is held, so that nobody has joined yet.
+  const aloneAt = alone ? await serverNow(session) : null
   await session.query('SELECT pg_advisory_lock_shared($1)', [lockKey])
   if (alone) await session.query('SELECT pg_advisory_unlock($1)', [lockKey])
-  return alone
+  return aloneAt
+}
+
+async function serverNow(session: pg.Client): Promise<number> {
+  const { rows } = await session.query<{ now: number }>(
+    'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now',
+  )
+  return rows[0]!.now
 }
 
 /** Takes this process off; true when it was the last: then nobody can join before the session ends. */

@@ -99,9 +99,12 @@ export async function removeNode(database: Database, id: string): Promise<void> 
   await deleteNodes(database, 'id = $1', [id])
 }
 
-/** Declares every other node dead at once; for the one process that holds the data folder's lock. Returns their ids. */
-export function removeOtherNodes(database: Database, id: string): Promise<string[]> {
-  return deleteNodes(database, 'id <> $1', [id])
+/**
+ * Declares dead at once every other node that was registered before `before` (ms since 1970, the database's clock): for the
+ * process that was then alone on the data folder. Those that came after it live. Returns the ids.
+ */
+export function removeOtherNodes(database: Database, id: string, before: number): Promise<string[]> {
+  return deleteNodes(database, 'id <> $1 AND started_at < to_timestamp($2::float8 / 1000)', [id, before])
 }
 
 async function deleteNodes({ pool }: Database, condition: string, parameters: unknown[]): Promise<string[]> {

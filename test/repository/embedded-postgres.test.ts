@@ -18,7 +18,7 @@ const postmasterPid = (): number | null => {
 
 t.test('it starts from nothing, durable and migratable, stops once, and starts again with its data', async (t) => {
   const first = await startEmbedded({ dataDir })
-  t.equal(first.exclusive, true)
+  t.not(first.aloneAt, null)
   const database = openDatabase({ url: first.url })
   await migrate(database)
   await migrate(database)
@@ -30,7 +30,7 @@ t.test('it starts from nothing, durable and migratable, stops once, and starts a
   t.equal(postmasterPid(), null)
 
   const second = await startEmbedded({ dataDir })
-  t.equal(second.exclusive, true)
+  t.not(second.aloneAt, null)
   await withClient(second.url, async (client) => t.equal((await client.query('SELECT FROM nodes')).rowCount, 1))
   await second.stop()
   t.equal(postmasterPid(), null)
@@ -39,10 +39,10 @@ t.test('it starts from nothing, durable and migratable, stops once, and starts a
 t.test('who comes second adopts the server and is not alone; the last one to leave stops it', async (t) => {
   const [one, two] = await Promise.all([startEmbedded({ dataDir }), startEmbedded({ dataDir })])
   t.equal(one.url, two.url)
-  t.equal(Number(one.exclusive) + Number(two.exclusive), 1)
+  t.equal(Number(one.aloneAt !== null) + Number(two.aloneAt !== null), 1)
   const pid = postmasterPid()
   const third = await startEmbedded({ dataDir })
-  t.equal(third.exclusive, false)
+  t.equal(third.aloneAt, null)
   await one.stop()
   await third.stop()
   t.equal(postmasterPid(), pid, 'somebody still uses it')
@@ -62,7 +62,7 @@ t.test('a server that outlived a killed process is adopted, and that process is 
   await exit
   const adopted = await startEmbedded({ dataDir })
   t.equal(postmasterPid(), pid)
-  t.equal(adopted.exclusive, true)
+  t.not(adopted.aloneAt, null)
   await adopted.stop()
 })
 

@@ -35,13 +35,18 @@ t.test('a sweep deletes expired nodes with their lanes, and no others', async (t
   ])
 })
 
-t.test('a node that holds the data folder declares all others dead', async (t) => {
-  const { store } = await createTestStore(t)
-  const other = await registerTestNode(store)
-  const me = await registerTestNode(store)
-  t.same(await store.removeOtherNodes(me), [other])
-  t.match(await store.heartbeat(me, 10_000), { alive: true })
-})
+t.test(
+  'a node that was alone on the data folder declares those from before dead, and nobody who came after',
+  async (t) => {
+    const { store } = await createTestStore(t)
+    const before = await registerTestNode(store)
+    const aloneAt = await store.databaseNow()
+    const after = await registerTestNode(store)
+    const me = await registerTestNode(store)
+    t.same(await store.removeOtherNodes(me, aloneAt), [before])
+    for (const alive of [after, me]) t.match(await store.heartbeat(alive, 10_000), { alive: true })
+  },
+)
 
 t.test('a sweep waits for a flush that runs, and that flush still counts', async (t) => {
   const { store, database } = await createTestStore(t)
