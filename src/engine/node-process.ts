@@ -219,6 +219,8 @@ export class NodeProcess {
   }
 
   #declareDead(life: NodeLife, reason: string): void {
+    // It dies once, and the end that is under way is the one to wait for.
+    if (this.#life !== life) return
     this.#dying = this.#die(life, reason).catch((error) => {
       this.#settings.log.error({ err: error }, 'this node cannot begin anew; it stays without executions')
     })
@@ -226,7 +228,7 @@ export class NodeProcess {
 
   /** The node was declared dead: it drops everything, and starts over under a new id from what the database holds. */
   async #die(life: NodeLife, reason: string): Promise<void> {
-    if (this.#life !== life || this.#running === null) return
+    if (this.#running === null) return
     const { parts } = this.#running
     parts.log.error({ node: life.node, reason }, 'this node is dead; it drops its executions and begins anew')
     this.#life = null
