@@ -21,6 +21,10 @@ export class OwnedExecutions {
   readonly #beginning = new Set<string>()
   readonly #poked = new Set<string>()
   readonly #answered = new RecentIds()
+  /** Reads of the inbox that were sent so far. */
+  #reads = 0
+  /** How many reads had been sent when an execution came here by a claim; none of them speaks of its present. */
+  readonly #readsBefore = new Map<string, number>()
   readonly #whenEmpty: (() => void)[] = []
   #isDraining = false
   #isClosed = false
@@ -72,6 +76,7 @@ export class OwnedExecutions {
     if (this.#isClosed || this.#executors.has(row.id)) return
     const executor = new Executor(row, plan, state, this.#services, read)
     this.#executors.set(row.id, executor)
+    this.#readsBefore.set(row.id, this.#reads)
     if (from === null || state.recoveries < CRASH_LOOP) executor.resume(from)
     else executor.quarantine('CrashLoop', `${CRASH_LOOP} nodes in a row died with it before it came a step further`)
     if (this.#isDraining) executor.drain()
@@ -96,6 +101,7 @@ export class OwnedExecutions {
   forget(executor: Executor): void {
     if (this.#executors.get(executor.id) === executor) {
       this.#executors.delete(executor.id)
+      this.#readsBefore.delete(executor.id)
       this.#services.held.delete(executor.id)
     }
     if (this.#executors.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
@@ -122,11 +128,17 @@ export class OwnedExecutions {
     this.#answered.rotate()
   }
 
-  /** Hands out what was read from the inbox. */
-  receive(items: readonly InboxItem[]): void {
+  /**
+   * Reads the inbox and hands out what is there; rejects as `read` does. An execution that came here meanwhile is handed
+   * nothing: another node may have had it since the read was sent, and answered what was read. Claimed, it is read anew.
+   */
+  async readInbox(read: () => Promise<readonly InboxItem[]>): Promise<void> {
+    this.#reads += 1
+    const sentAs = this.#reads
+    const items = await read()
     const open = items.filter((item) => !this.#answered.has(item.id))
     for (const [executionId, own] of Map.groupBy(open, (item) => item.executionId)) {
-      this.#executors.get(executionId)?.receive(own)
+      if (sentAs > (this.#readsBefore.get(executionId) ?? 0)) this.#executors.get(executionId)?.receive(own)
     }
   }
 
@@ -148,6 +160,7 @@ export class OwnedExecutions {
     this.#isClosed = true
     for (const executor of this.#executors.values()) executor.abandoned(error)
     this.#executors.clear()
+    this.#readsBefore.clear()
     this.#poked.clear()
     for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }
@@ -168,7 +181,7 @@ export class OwnedExecutions {
     this.#poked.clear()
     if (ids.length === 0) return
     try {
-      this.receive(await this.#services.store.inboxOf(ids))
+      await this.readInbox(() => this.#services.store.inboxOf(ids))
     } catch (error) {
       this.#services.log.warn({ err: error, executions: ids.length }, 'inbox not read; the next poll will')
     }

@@ -123,7 +123,7 @@ export class Ownership {
     this.claimSoon()
     const { store, log } = this.#options
     try {
-      if (this.#owned!.size > 0) this.#owned!.receive(await store.inboxOfOwner(this.node, INBOX_BATCH))
+      if (this.#owned!.size > 0) await this.#owned!.readInbox(() => store.inboxOfOwner(this.node, INBOX_BATCH))
     } catch (error) {
       log.warn({ err: error }, 'inbox not read')
     }
