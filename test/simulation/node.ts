@@ -77,7 +77,7 @@ export class SimulatedNode {
         openStorage: async () => ({
           // What it lacks only routes ask for.
           store: this.#known(modelStore(wire)) as Store,
-          isExclusive: false,
+          aloneAt: null,
           prepare: async () => {},
           close: async () => {},
         }),
