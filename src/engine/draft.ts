@@ -1,5 +1,6 @@
 import type { ExecutionImage, ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
+import type { InboxKey } from '../repository/inbox.ts'
 import type { StatisticsDelta, StepCount } from '../repository/tally.ts'
 import type { Command } from './core/command.ts'
 import type { JournalEvent } from './core/event.ts'
@@ -19,7 +20,7 @@ const AHEAD_BYTES = 1024 * 1024
 export class Draft {
   readonly events: AppendedEvent[] = []
   readonly effects: Effect[] = []
-  readonly inboxIds: string[] = []
+  readonly inboxKeys: InboxKey[] = []
   readonly steps: StepCount[] = []
   bytes = 0
 
@@ -32,10 +33,10 @@ export class Draft {
     return this.events.length >= AHEAD_EVENTS || this.bytes >= AHEAD_BYTES
   }
 
-  add(event: AppendedEvent, inboxId?: string): void {
+  add(event: AppendedEvent, inboxKey?: InboxKey): void {
     this.events.push(event)
     this.bytes += event.text.length + ROW_BYTES
-    if (inboxId !== undefined) this.inboxIds.push(inboxId)
+    if (inboxKey !== undefined) this.inboxKeys.push(inboxKey)
   }
 
   /** `image` is the row's image where it changed, `isNew` says that it has yet to be inserted. */
@@ -44,7 +45,7 @@ export class Draft {
       executionId: row.id,
       events: this.events,
       ...(image !== null && (isNew ? { insert: { ...row, ...image } } : { row: image })),
-      inboxIds: this.inboxIds,
+      inboxKeys: this.inboxKeys,
       statistics: this.#statistics(row, status),
       bytes: this.bytes,
     }

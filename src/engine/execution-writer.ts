@@ -93,9 +93,9 @@ export class ExecutionWriter implements AppendSink {
   /** The draft stands on what was refused: it is thrown away, all but the requests that it was to answer. */
   rejected(append: Append, error: Error): void {
     this.#inFlight = null
-    const { inboxIds } = this.#draft
+    const { inboxKeys } = this.#draft
     this.#draft = new Draft()
-    this.#draft.inboxIds.push(...append.inboxIds, ...inboxIds)
+    this.#draft.inboxKeys.push(...append.inboxKeys, ...inboxKeys)
     this.#outcomes.rejected(append, error)
   }
 

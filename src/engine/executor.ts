@@ -1,7 +1,7 @@
 import type { Plan } from '../definition/plan.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
-import type { InboxItem } from '../repository/inbox.ts'
+import type { InboxItem, InboxKey } from '../repository/inbox.ts'
 import { Attempts } from './attempts.ts'
 import type { Command } from './core/command.ts'
 import type { Event, Fact } from './core/event.ts'
@@ -91,19 +91,19 @@ export class Executor implements WriterOutcomes {
   }
 
   /** Takes a fact in; what it causes is carried out as far as it may be before the commit. */
-  record(fact: Fact, inboxId?: string): void {
+  record(fact: Fact, inboxKey?: InboxKey): void {
     if (this.#phase !== 'live') return
-    this.#facts.push(fact, inboxId)
+    this.#facts.push(fact, inboxKey)
     this.#turn()
   }
 
   /** Takes what reached it from outside, in order. */
   receive(items: readonly InboxItem[]): void {
     for (const item of items) {
-      if (this.#phase !== 'live' || !this.#facts.isEmpty || !this.#facts.take(item.id)) continue
+      if (this.#phase !== 'live' || !this.#facts.isEmpty || !this.#facts.take(item)) continue
       const answer = factOf(item, this.#state, this.#services.clock.now())
-      if (answer.type === 'fact') this.record(answer.fact, item.id)
-      else void this.#rollBack(answer, item.id)
+      if (answer.type === 'fact') this.record(answer.fact, item)
+      else void this.#rollBack(answer, item)
     }
   }
 
@@ -152,7 +152,7 @@ export class Executor implements WriterOutcomes {
 
   committed(append: Append, effects: readonly Effect[]): void {
     if (this.#phase === 'dropped') return
-    this.#facts.answered(append.inboxIds)
+    this.#facts.answered(append.inboxKeys)
     this.#services.onCommitted(this, append)
     if (this.#phase === 'leaving') return this.#leave()
     this.#snapshots.afterCommit(this.#state, append, this.#writer.draft.isEmpty)
@@ -195,7 +195,7 @@ export class Executor implements WriterOutcomes {
       const next = this.#facts.shift()
       const fact = next?.fact ?? startFact(this.#state, this.row, this.#services.clock.now())
       if (fact === null) return
-      if (!isMoot(this.#state, fact)) this.#apply(fact, next?.inboxId)
+      if (!isMoot(this.#state, fact)) this.#apply(fact, next?.inboxKey)
       if (this.#writer.draft.isFull) return
       if (count % 64 === 0 && !this.#facts.isEmpty && this.#services.clock.monotonic() > until) {
         this.#services.clock.soon(() => this.#turn())
@@ -205,11 +205,11 @@ export class Executor implements WriterOutcomes {
   }
 
   /** The fact is in the draft before transition sees it; the percentage that it leads to goes with it. */
-  #apply(fact: Fact, inboxId: string | undefined): void {
+  #apply(fact: Fact, inboxKey: InboxKey | undefined): void {
     const state = this.#state
     const event = { ...fact, seq: this.#state.seq + 1, at: this.#now() } as Event
     const row = encode(this.id, event, state.percentage)
-    this.#writer.draft.add(row, inboxId)
+    this.#writer.draft.add(row, inboxKey)
     const commands = transition(this.plan, state, event)
     row.percentage = state.percentage
     this.#room.hold(row.text.length)
@@ -274,7 +274,7 @@ export class Executor implements WriterOutcomes {
   }
 
   /** Replaces the state by the one at a checkpoint. Items that reach the inbox meanwhile are read again afterwards. */
-  async #rollBack(request: RollbackRequest, inboxId: string): Promise<void> {
+  async #rollBack(request: RollbackRequest, inboxKey: InboxKey): Promise<void> {
     this.#phase = 'rolling_back'
     this.#halt('the execution is rolled back')
     const outcome = await rolledBack(request, this.#writer, () => this.#state, this.row, this.#services)
@@ -283,12 +283,12 @@ export class Executor implements WriterOutcomes {
     if (outcome.type === 'ready') {
       this.#state = outcome.state
       this.#room.holdAnew(outcome.bytes)
-      this.record(outcome.fact, inboxId)
+      this.record(outcome.fact, inboxKey)
     } else if (outcome.type === 'unreadable') {
-      this.#writer.draft.inboxIds.push(inboxId)
+      this.#writer.draft.inboxKeys.push(inboxKey)
       this.#quarantineFor('the history cannot be rolled back', outcome.error)
     } else {
-      this.#facts.answered([inboxId])
+      this.#facts.answered([inboxKey])
       this.resume()
     }
     this.#services.pokeInbox(this.id)

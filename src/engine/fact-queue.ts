@@ -1,25 +1,26 @@
+import type { InboxKey } from '../repository/inbox.ts'
 import type { Fact } from './core/event.ts'
 
 /** A fact that waits for its turn, and the inbox item that it answers. */
 export interface QueuedFact {
   readonly fact: Fact
-  readonly inboxId: string | undefined
+  readonly inboxKey: InboxKey | undefined
 }
 
 /**
- * Ids that were dealt with lately. A read of the inbox that was sent before the answer's commit may come back after it, with
+ * Requests that were dealt with lately. A read of the inbox that was sent before the answer's commit may come back after it, with
  * rows that are gone: they must not be answered twice. Rotated every half minute; no read takes as long.
  */
-export class RecentIds {
+export class RecentRequests {
   #young = new Set<string>()
   #old = new Set<string>()
 
-  add(ids: readonly string[]): void {
-    for (const id of ids) this.#young.add(id)
+  add(inboxKeys: readonly InboxKey[]): void {
+    for (const { requestId } of inboxKeys) this.#young.add(requestId)
   }
 
-  has(id: string): boolean {
-    return this.#young.has(id) || this.#old.has(id)
+  has({ requestId }: InboxKey): boolean {
+    return this.#young.has(requestId) || this.#old.has(requestId)
   }
 
   rotate(): void {
@@ -37,8 +38,8 @@ export class FactQueue {
     return this.#facts.length === 0
   }
 
-  push(fact: Fact, inboxId?: string): void {
-    this.#facts.push({ fact, inboxId })
+  push(fact: Fact, inboxKey?: InboxKey): void {
+    this.#facts.push({ fact, inboxKey })
   }
 
   shift(): QueuedFact | undefined {
@@ -46,19 +47,19 @@ export class FactQueue {
   }
 
   /** False when the item is being answered already: the inbox is read more often than it changes. */
-  take(inboxId: string): boolean {
-    if (this.#taken.has(inboxId)) return false
-    this.#taken.add(inboxId)
+  take({ requestId }: InboxKey): boolean {
+    if (this.#taken.has(requestId)) return false
+    this.#taken.add(requestId)
     return true
   }
 
   /** The items are answered and gone. */
-  answered(inboxIds: readonly string[]): void {
-    for (const id of inboxIds) this.#taken.delete(id)
+  answered(inboxKeys: readonly InboxKey[]): void {
+    for (const { requestId } of inboxKeys) this.#taken.delete(requestId)
   }
 
   /** Forgets what waits; the items that it would have answered may be taken again. */
   clear(): void {
-    this.answered(this.#facts.splice(0).flatMap(({ inboxId }) => inboxId ?? []))
+    this.answered(this.#facts.splice(0).flatMap(({ inboxKey }) => inboxKey ?? []))
   }
 }

@@ -185,7 +185,7 @@ export class NodeLife {
   /** Only now may anybody hear of it. */
   #tell({ id, row }: Executor, append: Append): void {
     const { feed, observer, log } = this.#parts
-    this.owned.answered(append.inboxIds)
+    this.owned.answered(append.inboxKeys)
     feed.publish(id, append.events)
     this.hints?.committed(id, append.events.at(-1)!.seq)
     logCommitted(log, row, append)

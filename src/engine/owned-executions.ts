@@ -1,9 +1,9 @@
 import type { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { InboxItem } from '../repository/inbox.ts'
+import type { InboxItem, InboxKey } from '../repository/inbox.ts'
 import { createState } from './core/state.ts'
 import { Executor } from './executor.ts'
-import { RecentIds } from './fact-queue.ts'
+import { RecentRequests } from './fact-queue.ts'
 import type { LoadedExecution } from './history.ts'
 import type { Plans } from './plans.ts'
 import type { Services } from './services.ts'
@@ -20,7 +20,7 @@ export class OwnedExecutions {
   /** Starts that are not acknowledged yet. */
   readonly #beginning = new Set<string>()
   readonly #poked = new Set<string>()
-  readonly #answered = new RecentIds()
+  readonly #answered = new RecentRequests()
   /** Reads of the inbox that were sent so far. */
   #reads = 0
   /** How many reads had been sent when an execution came here by a claim; none of them speaks of its present. */
@@ -119,11 +119,11 @@ export class OwnedExecutions {
   }
 
   /** These items of the inbox are answered, durably: a late read of them counts for nothing. */
-  answered(inboxIds: readonly string[]): void {
-    this.#answered.add(inboxIds)
+  answered(inboxKeys: readonly InboxKey[]): void {
+    this.#answered.add(inboxKeys)
   }
 
-  /** Forgets the ids of what was answered long ago. */
+  /** Forgets what was answered long ago. */
   rotateAnswered(): void {
     this.#answered.rotate()
   }
@@ -136,7 +136,7 @@ export class OwnedExecutions {
     this.#reads += 1
     const sentAs = this.#reads
     const items = await read()
-    const open = items.filter((item) => !this.#answered.has(item.id))
+    const open = items.filter((item) => !this.#answered.has(item))
     for (const [executionId, own] of Map.groupBy(open, (item) => item.executionId)) {
       if (sentAs > (this.#readsBefore.get(executionId) ?? 0)) this.#executors.get(executionId)?.receive(own)
     }

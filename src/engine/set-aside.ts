@@ -31,7 +31,7 @@ export async function setAside(row: ExecutionRow, cause: CairnError, services: S
         events: [event],
         ...(last !== undefined && { basis: { seq: last.seq, at: last.at } }),
         row: { ...image, lastSeq: seq, updatedAt: at },
-        inboxIds: items.map((item) => item.id),
+        inboxKeys: items.map(({ id, requestId }) => ({ id, requestId })),
         bytes: event.text.length,
         statistics: status ? [{ workflowId: row.workflowId, version: row.workflowVersion, status }] : [],
       },

@@ -116,7 +116,7 @@ export class Starts {
       executionId: row.id,
       events: [event],
       insert: { ...row, wakeAt: row.wakeAt ?? alreadyDue(this.#parts.clock), lastSeq: 1 },
-      inboxIds: [],
+      inboxKeys: [],
       bytes: event.text.length,
       statistics: [{ workflowId: row.workflowId, version: row.workflowVersion, status: { from: null, to: 'pending' } }],
     }

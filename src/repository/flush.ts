@@ -1,6 +1,7 @@
 import { type ArrayColumn, arrayParameters, cast, insertFrom, unnest } from './array-columns.ts'
 import { type AppendedEvent, eventColumns } from './events.ts'
 import { type ExecutionImage, type ExecutionRow, executionColumns, imageColumns } from './execution-row.ts'
+import type { InboxKey } from './inbox.ts'
 import { type StatisticsDelta, type StatisticsRow, statisticsColumns, tally } from './tally.ts'
 
 export type { AppendedEvent, ExecutionImage }
@@ -15,7 +16,7 @@ export interface Append {
   /** The row after these events, when any of it has changed. Not together with `insert`: a statement does not see its own rows. */
   readonly row?: ExecutionImage
   /** Inbox rows that these events answer. */
-  readonly inboxIds: readonly string[]
+  readonly inboxKeys: readonly InboxKey[]
   /**
    * With the first append since this node claimed the execution: the last event that was read. It is fenced when the table does
    * not say that we are the owner, or that event is not there: a failover lost the claim, or what was read. The owner alone
@@ -74,11 +75,16 @@ const changeColumns: readonly ArrayColumn<Change>[] = [
   ...imageColumns.map(({ name, type, of }) => ({ name, type, of: (change: Change) => of(change.image) })),
 ]
 
+const inboxColumns: readonly ArrayColumn<InboxKey>[] = [
+  { name: 'id', type: 'bigint', of: (key) => key.id },
+  { name: 'request_id', type: 'uuid', of: (key) => key.requestId },
+]
+
 /** What a flush has beside events. A statement without the parts that a flush does not need halves a lone flush's time. */
 interface Parts {
   readonly inserts: readonly ExecutionRow[]
   readonly changes: readonly Change[]
-  readonly inboxIds: readonly string[]
+  readonly inboxKeys: readonly InboxKey[]
   readonly statistics: readonly StatisticsRow[]
   readonly claims: readonly Append[]
 }
@@ -117,12 +123,12 @@ export function flushStatement(fence: Fence, appends: readonly Append[], resend:
   const parts: Parts = {
     inserts: appends.flatMap(({ insert }) => insert ?? []),
     changes: appends.flatMap(({ executionId: id, row, insert }) => (row && !insert ? { id, image: row } : [])),
-    inboxIds: appends.flatMap((append) => append.inboxIds),
+    inboxKeys: appends.flatMap((append) => append.inboxKeys),
     statistics: tally(appends.flatMap((append) => append.statistics)),
     claims: appends.filter((append) => append.basis),
   }
-  const { inserts, changes, inboxIds, statistics, claims } = parts
-  const shape = [resend, inserts.length, changes.length, inboxIds.length, statistics.length, claims.length]
+  const { inserts, changes, inboxKeys, statistics, claims } = parts
+  const shape = [resend, inserts.length, changes.length, inboxKeys.length, statistics.length, claims.length]
     .map(Number)
     .map(Math.sign)
     .join('')
@@ -132,7 +138,7 @@ export function flushStatement(fence: Fence, appends: readonly Append[], resend:
     ...arrayParameters(eventColumns, events),
     ...(inserts.length > 0 ? arrayParameters(executionColumns, inserts) : []),
     ...(changes.length > 0 ? arrayParameters(changeColumns, changes) : []),
-    ...(inboxIds.length > 0 ? [`{${inboxIds.join(',')}}`] : []),
+    ...(inboxKeys.length > 0 ? arrayParameters(inboxColumns, inboxKeys) : []),
     ...(statistics.length > 0 ? arrayParameters(statisticsColumns, statistics) : []),
     ...(claims.length > 0 ? arrayParameters(claimColumns, claims) : []),
   ]
@@ -157,7 +163,7 @@ const claimStands = `(${eventAt('c.seq')} = c.at OR (
   (SELECT e.owner FROM workflow_executions e WHERE e.id = c.id) = $1::uuid AND coalesce(${eventAt('c.read_seq')},
     (SELECT c.read_at FROM execution_snapshots s WHERE s.execution_id = c.id AND s.seq = c.read_seq)) = c.read_at))`
 
-function textOf({ inserts, changes, inboxIds, statistics, claims }: Parts, resend: boolean): string {
+function textOf({ inserts, changes, inboxKeys, statistics, claims }: Parts, resend: boolean): string {
   let next = firstColumn + eventColumns.length
   const ctes: string[] = []
   const take = (count: number): number => {
@@ -176,10 +182,15 @@ function textOf({ inserts, changes, inboxIds, statistics, claims }: Parts, resen
   FROM complete, ${unnest(changeColumns, take(changeColumns.length), 'c')} WHERE e.id = c.id
 )`)
   }
-  if (inboxIds.length > 0) {
-    ctes.push(
-      `consumed AS (DELETE FROM execution_inbox USING complete WHERE id = ANY ((SELECT $${take(1)}::bigint[])::bigint[]))`,
-    )
+  if (inboxKeys.length > 0) {
+    // Looked up one by one: joined, the planner may read the whole inbox.
+    ctes.push(`consumed AS (
+  DELETE FROM execution_inbox WHERE id = ANY (ARRAY(
+    SELECT x.id FROM complete, ${unnest(inboxColumns, take(inboxColumns.length), 'c')} CROSS JOIN LATERAL (
+      SELECT i.id FROM execution_inbox i WHERE i.id = c.id AND i.request_id = c.request_id LIMIT 1
+    ) x
+  ))
+)`)
   }
   if (statistics.length > 0) {
     ctes.push(

@@ -17,10 +17,17 @@ export interface NewInboxItem {
   readonly at: number
 }
 
-export interface InboxItem extends NewInboxItem {
+/**
+ * What names an inbox row: its place, and whose it is. A failover that loses commits may give the same id out again, to
+ * another request.
+ */
+export interface InboxKey {
   /** Items of an execution are taken in the order of their ids (numeric, as text). */
   readonly id: string
+  readonly requestId: string
 }
+
+export interface InboxItem extends NewInboxItem, InboxKey {}
 
 interface InboxRow {
   id: number

@@ -112,9 +112,9 @@ function wrapLanes(store: Store, at: AtPoint): void {
 
 function subjectsOf(appends: readonly Append[]): Set<EventType | 'inbox' | 'start'> {
   const subjects = new Set<EventType | 'inbox' | 'start'>()
-  for (const { events, inboxIds, insert } of appends) {
+  for (const { events, inboxKeys, insert } of appends) {
     for (const { type } of events) subjects.add(type)
-    if (inboxIds.length > 0) subjects.add('inbox')
+    if (inboxKeys.length > 0) subjects.add('inbox')
     if (insert !== undefined) subjects.add('start')
   }
   return subjects

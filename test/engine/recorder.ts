@@ -90,7 +90,7 @@ export class Recorder {
     const events = facts.map((fact) => this.#fold(state, fact))
     const row = this.#rowOf(id, state)
     await this.#lane.flush(
-      [{ executionId: id, events, ...(isNew ? { insert: row } : { row }), inboxIds: [], bytes: 0, statistics: [] }],
+      [{ executionId: id, events, ...(isNew ? { insert: row } : { row }), inboxKeys: [], bytes: 0, statistics: [] }],
       false,
     )
     return events

@@ -70,7 +70,7 @@ export function appendedEvent(executionId: string, seq: number, given: Partial<A
 /** An append of the events `from`..`to`, with whatever else is given. */
 export function appendOf(executionId: string, from: number, to = from, given: Partial<Append> = {}): Append {
   const events = Array.from({ length: to - from + 1 }, (_, index) => appendedEvent(executionId, from + index))
-  return { executionId, events, inboxIds: [], bytes: 0, statistics: [], ...given }
+  return { executionId, events, inboxKeys: [], bytes: 0, statistics: [], ...given }
 }
 
 /** A start: the row and its first event. */

@@ -98,7 +98,7 @@ export interface Node {
   read: { readonly events: readonly Event[]; readonly owner: Id; readonly from: Id } | null
   /** A read of the inbox that saw the signal, on its way. */
   mail: boolean
-  /** This life has answered the signal (RecentIds). */
+  /** This life has answered the signal (RecentRequests). */
   answered: boolean
   proof: Proof | null
   /** A claim or a load ended without an answer. */

@@ -165,10 +165,15 @@ t.test('a resend after a commit that went unnoticed changes nothing and reports 
   const row = executionRow({ owner: node })
   const at = { name: null, payload: null, at: 1 }
   await first.flush([startOf(row)], false)
-  const inboxId = await store.insertInbox({ executionId: row.id, kind: 'pause', requestId: v7(), ...at })
+  const requestId = v7()
+  const inboxId = await store.insertInbox({ executionId: row.id, kind: 'pause', requestId, ...at })
   const image = { ...row, status: 'paused', owner: null, lastSeq: 2 } as const
   const flush = [
-    appendOf(row.id, 2, 2, { row: image, inboxIds: [inboxId!], statistics: [counted(row.workflowId)] }),
+    appendOf(row.id, 2, 2, {
+      row: image,
+      inboxKeys: [{ id: inboxId!, requestId }],
+      statistics: [counted(row.workflowId)],
+    }),
     startOf(executionRow({ owner: node })),
   ]
   await first.flush(flush, false)
@@ -182,6 +187,22 @@ t.test('a resend after a commit that went unnoticed changes nothing and reports 
   t.equal(await count(database, 'execution_events'), 3)
   t.equal(await count(database, 'workflow_executions'), 2)
   t.equal(await count(database, 'execution_statistics'), 1)
+})
+
+t.test('an inbox row goes with its answer, and one that has got its id since a failover stays', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const row = executionRow({ owner: node })
+  await lane.flush([startOf(row)], false)
+  const item = { executionId: row.id, kind: 'signal', name: 'a', payload: null, at: 1 } as const
+  for (const requestId of [v7(), v7()]) await store.insertInbox({ ...item, requestId })
+  const [lost, read] = await store.inboxOf([row.id])
+  const requestId = v7()
+  await database.pool.query('UPDATE execution_inbox SET request_id = $1 WHERE id = $2', [requestId, lost!.id])
+  t.equal(await lane.flush([appendOf(row.id, 2, 3, { inboxKeys: [lost!, read!] })], false), 'committed')
+  t.same(await store.inboxOf([row.id]), [{ ...lost!, requestId }])
 })
 
 t.test('a resend of what never arrived writes all of it', async (t) => {

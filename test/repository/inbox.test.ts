@@ -35,7 +35,7 @@ t.test(
     t.same(await store.inboxOf([]), [])
     t.equal(await store.countSignals(mine.id), 2)
 
-    await lane.flush([appendOf(mine.id, 2, 3, { inboxIds: [ids[0]!, ids[2]!] })], false)
+    await lane.flush([appendOf(mine.id, 2, 3, { inboxKeys: [polled[0]!, polled[1]!] })], false)
     t.same(
       (await store.inboxOf([mine.id])).map((one) => one.id),
       [ids[3]],

@@ -42,8 +42,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a signal is taken from the inbox without its event',
     file: 'src/engine/executor.ts',
-    from: "if (answer.type === 'fact') this.record(answer.fact, item.id)",
-    to: "if (item.kind === 'signal') this.#writer.draft.inboxIds.push(item.id)\n      else if (answer.type === 'fact') this.record(answer.fact, item.id)",
+    from: "if (answer.type === 'fact') this.record(answer.fact, item)",
+    to: "if (item.kind === 'signal') this.#writer.draft.inboxKeys.push(item)\n      else if (answer.type === 'fact') this.record(answer.fact, item)",
   },
   {
     name: 'a rollback leaves a hole in seq',

@@ -53,9 +53,10 @@ export const flushStatement = (lane: Fence, appends: readonly Append[], resend: 
       if (insert !== undefined) yield* insertExecution(transaction, tables.executions, insert)
       else if (row !== undefined) yield* changeExecution(transaction, tables.executions, executionId, row)
     }
-    for (const id of appends.flatMap((append) => append.inboxIds).map(Number)) {
+    for (const { id: text, requestId } of appends.flatMap((append) => append.inboxKeys)) {
+      const id = Number(text)
       yield { row: `inbox ${id}`, mode: 'exclusive' }
-      if (tables.inbox.has(id)) transaction.change(remove((all) => all.inbox, id))
+      if (tables.inbox.get(id)?.requestId === requestId) transaction.change(remove((all) => all.inbox, id))
     }
     count(transaction, appends)
     return 'committed'
