@@ -24,6 +24,12 @@ export interface ClaimingOptions {
   readonly mayClaim: () => boolean
 }
 
+/** An execution that is ours; `from` as with Claimed, undefined when the claim's answer was lost. */
+interface Owned {
+  readonly executionId: string
+  readonly from: string | null | undefined
+}
+
 /** Planning the claim costs 3 ms, whatever it brings. */
 const CLAIM_BATCH = 500
 /** Executions that are read at once; see loadMany() for how many bytes of them. */
@@ -37,7 +43,7 @@ const LOAD_BATCH = 250
  */
 export class Claiming {
   readonly #options: ClaimingOptions
-  readonly #claimed = new Map<string, Claimed>()
+  readonly #claimed = new Map<string, Owned>()
   #running: Promise<void> | null = null
   #again = false
   /** A claim or a keyed start ended without an answer: what the table says is ours must be compared with what we hold. */
@@ -123,14 +129,15 @@ export class Claiming {
       this.#isUnsure = true
       throw error
     })
-    this.#note(executionIds.filter((id) => !owned.has(id)).map((executionId) => ({ executionId, from: null })))
+    const found = executionIds.filter((id) => !owned.has(id) && !this.#claimed.has(id))
+    this.#note(found.map((executionId) => ({ executionId, from: undefined })))
   }
 
   /** From whom it was taken stays known until it is loaded. */
-  #note(claimed: readonly Claimed[]): void {
+  #note(claimed: readonly Owned[]): void {
     for (const one of claimed) {
       const known = this.#claimed.get(one.executionId)
-      if (known === undefined || known.from === null) this.#claimed.set(one.executionId, one)
+      if (typeof known?.from !== 'string') this.#claimed.set(one.executionId, one)
     }
   }
 
@@ -177,7 +184,7 @@ export class Claiming {
     const { owned } = this.#options
     if (outcome.type === 'loaded') {
       if (!this.#hasMemory()) return
-      owned.take(outcome.execution, this.#claimed.get(outcome.executionId)?.from ?? null)
+      owned.take(outcome.execution, this.#claimed.get(outcome.executionId)?.from)
     }
     if (outcome.type === 'unreadable') await owned.setAside(outcome.row, outcome.error)
     this.#claimed.delete(outcome.executionId)

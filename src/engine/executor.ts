@@ -80,12 +80,12 @@ export class Executor implements WriterOutcomes {
   }
 
   /**
-   * Takes the execution on from where its state stands: after a claim. `from` is the dead node that left it:
-   * the takeover is on record before anything is performed again.
+   * Takes the execution on from where its state stands: after a claim. `takeover` names the dead node that left it, if that is
+   * known: it is on record before anything is performed again.
    */
-  resume(from: string | null = null): void {
+  resume(takeover?: { readonly from: string | null }): void {
     this.#turn(() => {
-      if (from !== null) this.#apply({ type: 'execution.recovered', data: { from } }, undefined)
+      if (takeover !== undefined) this.#apply({ type: 'execution.recovered', data: takeover }, undefined)
       for (const command of pending(this.plan, this.#state)) this.#carryOut(command)
     })
   }

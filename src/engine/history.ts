@@ -37,6 +37,8 @@ export interface LoadedExecution {
   readonly bytes: number
   /** The last event that was read. */
   readonly basis: Basis
+  /** Its owner had it when that was written, and had not given it away. */
+  readonly wasOwned: boolean
 }
 
 /** An execution as it is known here. The row is as old as the entry; the state is what counts. */
@@ -208,9 +210,11 @@ export class History {
 }
 
 export function loadedFrom(row: ExecutionRow, plan: Plan, replay: Replay): LoadedExecution {
-  const { state, quarantine, bytes, lastAt } = replay
+  const { state, quarantine, bytes, lastAt, isReleased } = replay
   if (quarantine !== null) Object.assign(state, { status: 'failed', error: row.error, requested: null })
-  return { row, plan, state, bytes, basis: { seq: state.seq, at: lastAt } }
+  // What else gives it away leaves another status; see imageOf().
+  const wasOwned = state.status === 'running' && !isReleased
+  return { row, plan, state, bytes, basis: { seq: state.seq, at: lastAt }, wasOwned }
 }
 
 /** HISTORY_INVALID for what the fold rules cannot take; anything else as it is. */

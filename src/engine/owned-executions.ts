@@ -69,15 +69,17 @@ export class OwnedExecutions {
 
   /**
    * Goes on with an execution that this node has claimed and read. `from` is the dead node that it was taken over from, null
-   * when nobody owned it.
+   * when nobody owned it, undefined when the claim's answer was lost: then the journal says whether somebody died with it.
    */
-  take(read: LoadedExecution, from: string | null): void {
-    const { row, plan, state } = read
+  take(read: LoadedExecution, from: string | null | undefined): void {
+    const { row, plan, state, wasOwned } = read
+    const isTakeover = from === undefined ? wasOwned : from !== null
     if (this.#isClosed || this.#executors.has(row.id)) return
     const executor = new Executor(row, plan, state, this.#services, read)
     this.#executors.set(row.id, executor)
     this.#readsBefore.set(row.id, this.#reads)
-    if (from === null || state.recoveries < CRASH_LOOP) executor.resume(from)
+    if (!isTakeover) executor.resume()
+    else if (state.recoveries < CRASH_LOOP) executor.resume({ from: from ?? null })
     else executor.quarantine('CrashLoop', `${CRASH_LOOP} nodes in a row died with it before it came a step further`)
     if (this.#isDraining) executor.drain()
     this.poke(row.id)

@@ -21,6 +21,8 @@ export interface Replay {
   readonly rollbackSeq: number
   /** When the last event that was read was; ms since 1970. */
   lastAt: number
+  /** The last event that was read gives the execution to whoever claims it. */
+  isReleased: boolean
   /** About what the state takes in memory, never less: all that was folded into it. */
   bytes: number
 }
@@ -120,7 +122,7 @@ export function beginReplay(
   snapshot: StoredSnapshot | null,
   rollbackSeq: number,
 ): Replay {
-  const replay = { quarantine: null, rollbackSeq }
+  const replay = { quarantine: null, rollbackSeq, isReleased: false }
   if (snapshot !== null) {
     const state = stateIn(snapshot, row)
     if (state === null) throw new FoldError(`${row.id}: the snapshot at seq ${snapshot.seq} is no state of it`)
@@ -171,5 +173,6 @@ export function foldPage(plan: Plan, result: Replay, events: readonly JournalEve
     throw new FoldError(`${executionId} after seq ${result.state.seq}: ${(cause as Error).message}`, { cause })
   }
   result.lastAt = events.at(-1)!.at
+  result.isReleased = events.at(-1)!.type === 'execution.released'
   for (const event of events) result.quarantine = event.type === 'execution.quarantined' ? event : null
 }

@@ -1,8 +1,9 @@
 import t from 'tap'
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
+import { openStorage } from '../../src/engine/storage.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { withClient } from '../harness/server.ts'
-import { call, echo, latch, seen, startEngine, typesOf } from './running-engine.ts'
+import { call, echo, journalOf, latch, run, seen, startEngine, typesOf } from './running-engine.ts'
 
 async function startMany(engine: WorkflowEngine, count: number, steps: readonly object[], input: string | null = null) {
   const workflow = await engine.createWorkflow({ name: `many ${steps.length}`, steps })
@@ -119,4 +120,35 @@ t.test('executions of a version that is gone are quarantined, and those claimed 
   const second = await startEngine(t, { hold: () => 'fine' }, { databaseUrl })
   for (const id of healthy) t.equal((await ended(second, id)).output, 'fine')
   for (const id of sick) t.match(await ended(second, id), { status: 'failed', error: { type: 'InternalError' } })
+})
+
+t.test('a takeover whose claim was not answered is on record too, and nobody knows from whom', async (t) => {
+  let lost = 0
+  const storage: typeof openStorage = async (settings) => {
+    const opened = await openStorage(settings)
+    const claim: typeof opened.store.claim = async (...given) => {
+      const claimed = await opened.store.claim(...given)
+      if (claimed.length === 0 || ++lost > 1) return claimed
+      throw new Error('the answer is lost')
+    }
+    return { ...opened, store: { ...opened.store, claim } }
+  }
+  const [reached, gate] = [latch(), latch()]
+  let performed = 0
+  const hold = async () => {
+    performed += 1
+    reached.open()
+    if (performed === 1) await gate.promise
+    return performed
+  }
+  const engine = await startEngine(t, { hold }, { leaseMs: 3_000 }, { openStorage: storage })
+  const id = await run(engine, [call('hold')])
+  await reached.promise
+  const { owner } = (await engine.store.findExecution(id))!
+  await engine.store.removeNode(owner!)
+  gate.open()
+  t.equal((await ended(engine, id)).output, 2)
+  const recovered = (await journalOf(engine, id)).filter(({ type }) => type === 'execution.recovered')
+  t.match(recovered, [{ data: { from: null } }])
+  t.equal(recovered.length, 1)
 })
