@@ -114,7 +114,8 @@ function makePlace(t: Test, given: string | undefined, settings: Record<string, 
 
 /** A test process that is killed tears nothing down: a shell that sees the end of its input ends the server and its data. */
 function endWithUs(folder: string): void {
-  const watch = 'cat > /dev/null; kill -KILL "$(head -n 1 "$0/data/postmaster.pid")"; rm -rf "$0/data" "$0/s"'
+  const watch =
+    'cat > /dev/null; kill -KILL "$(head -n 1 "$0/data/postmaster.pid")"; rm -rf "$0/data" "$0/s" "$0/log"; rmdir "$0"'
   const watcher = spawn('sh', ['-c', watch, folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
   watcher.unref()
   // A pipe is a socket to Node, whatever its type says.
