@@ -1,5 +1,5 @@
 import type { ActionPlan, Plan } from '../../src/definition/plan.ts'
-import { isFinished } from '../../src/engine/core/state.ts'
+import { isFinished, parentPath } from '../../src/engine/core/state.ts'
 import type { Effect } from './effects.ts'
 import { Mirror } from './mirror.ts'
 import { findExecution } from './model/reads.ts'
@@ -175,9 +175,15 @@ export class Audit implements Witness {
   }
 }
 
-/** When a run ends well, all of it; when it fails, only that it does: which of two failures came first is chance. */
+/**
+ * When a run ends well, all of it; when it fails, only that it does: which of two failures came first is chance. So is, within
+ * a step that failed and was caught, how far the others had come.
+ */
 function outcomeOf({ status, output, steps }: Mirror['state']): string {
   if (status !== 'completed') return status
-  const outputs = [...steps.values()].map((step) => `${step.path} ${step.status} ${JSON.stringify(step.output)}`)
+  const isWithinFailed = (path: string): boolean =>
+    path !== '' && (steps.get(parentPath(path))?.status === 'failed' || isWithinFailed(parentPath(path)))
+  const certain = [...steps.values()].filter(({ path }) => !isWithinFailed(path))
+  const outputs = certain.map((step) => `${step.path} ${step.status} ${JSON.stringify(step.output)}`)
   return JSON.stringify([status, output, outputs.sort()])
 }

@@ -237,7 +237,10 @@ function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>
     case 'foreach': {
       const { count, concurrency, tolerate } = draft
       const items = Array.from({ length: count }, (_, index) => index)
-      return { items, concurrency, tolerate, steps: inside(draft.steps) }
+      const steps = inside(draft.steps)
+      // An item that was interrupted and borne leaves no trace by which the undisturbed run could be told of it.
+      const isOnce = JSON.stringify(steps).includes('at_most_once')
+      return { items, concurrency, tolerate: isOnce ? 0 : tolerate, steps }
     }
     case 'try': {
       const steps = inside(draft.steps)
