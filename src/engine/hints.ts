@@ -27,6 +27,8 @@ const TOGETHER_MS = 20
 const RENEW_MS = 30_000
 /** After how long a silent node's word counts no more; looked at once in RENEW_MS. */
 const FORGET_MS = 60_000
+/** How many executions it remembers to have had until lately. */
+const LEFT = 1_000
 /** See notifyOwners(). */
 const INBOXES = 200
 
@@ -46,6 +48,8 @@ export class Hints {
   readonly #watchers = new Watchers()
   readonly #outbox: HintOutbox
   readonly #listener
+  /** Executions that ended here or were given away, the latest last. */
+  readonly #left = new Set<string>()
   #timer: Timer | null = null
   #renewal: Timer | null = null
   #sending: Promise<void> | null = null
@@ -90,7 +94,15 @@ export class Hints {
     await this.#sending
   }
 
-  /** Somebody here watches this execution or workflow from now on, or what was watched here has got another owner. */
+  /** An execution is owned here no longer. */
+  left(executionId: string): void {
+    this.#left.add(executionId)
+    if (this.#left.size > LEFT) this.#left.delete(this.#left.values().next().value!)
+    // Whoever owns it next is to know who listens here.
+    if (this.#options.feed.isWatched(executionId)) this.watched(executionId)
+  }
+
+  /** Somebody here watches this execution or workflow from now on. */
   watched(id: string): void {
     if (!this.#isListening) return
     this.#outbox.watch([id])
@@ -179,11 +191,11 @@ export class Hints {
     this.#sendSoon()
   }
 
-  /** What was committed before this node heard of the watcher was told to nobody: it had better look. */
+  /** What was committed before this node heard of the watcher, the end perhaps, was told to nobody: it had better look. */
   #watch(id: string, node: string): void {
     const { clock, owned } = this.#options
     const isNew = this.#watchers.add(id, node, clock.monotonic() + FORGET_MS)
-    if (isNew && owned.has(id)) this.#outbox.events(id, null, node)
+    if (isNew && (owned.has(id) || this.#left.has(id))) this.#outbox.events(id, null, node)
   }
 
   #renewLater(): void {

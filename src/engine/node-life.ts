@@ -178,8 +178,7 @@ export class NodeLife {
 
   #forget(executor: Executor): void {
     this.owned.forget(executor)
-    // Whoever owns it next is to know who listens here.
-    if (this.#parts.feed.isWatched(executor.id)) this.hints?.watched(executor.id)
+    this.hints?.left(executor.id)
   }
 
   /** Only now may anybody hear of it. */

@@ -3,7 +3,7 @@ import t from 'tap'
 import { channelOf } from '../../src/repository/notifications.ts'
 import { Notified } from '../harness/notified.ts'
 import { call, echo, latch, run } from './running-engine.ts'
-import { follow, listeningLog, openNodes, seqsOf, sleeper } from './telling-nodes.ts'
+import { follow, listeners, listeningLog, openNodes, seqsOf, sleeper } from './telling-nodes.ts'
 
 // Many engines, one after the other, on a machine that may be busy.
 t.setTimeout(240_000)
@@ -21,6 +21,24 @@ t.test('a subscriber hears every event of an execution that another node runs', 
   t.same(seqs, await seqsOf(other, id))
 })
 
+t.test('an end that was committed before its node heard of the subscriber is looked for', async (t) => {
+  const { start, sql } = await openNodes(t)
+  const gate = latch()
+  const log = listeningLog()
+  const owner = await start({ hold: () => gate.promise.then(() => 1) }, { log })
+  await log.until('listening for what other nodes tell')
+  const [listener] = await sql(`SELECT pid ${listeners}`)
+  const other = await start()
+  const id = await run(owner, [call('hold')])
+  // For a moment the owner hears nothing.
+  await sql(`SELECT pg_terminate_backend(${listener.pid})`)
+  const { seqs, until } = follow(other, id)
+  await until('snapshot')
+  gate.open()
+  await until('execution.completed')
+  t.same(seqs, await seqsOf(other, id))
+})
+
 t.test('a subscriber follows an execution to its next owner, one that started after it subscribed too', async (t) => {
   const { start } = await openNodes(t)
   const watching = await start()
@@ -30,10 +48,11 @@ t.test('a subscriber follows an execution to its next owner, one that started af
   await until('execution.parked')
   // Whoever takes the signal claims the execution.
   await first.signal(id, 'one', 1)
-  await until('signal.received')
+  // What comes while an execution is being given away is found by polling alone.
+  await until('execution.parked', 2)
   const second = await start()
   await second.signal(id, 'two', 2)
-  await until('signal.received', 2)
+  await until('execution.parked', 3)
   await second.cancelExecution(id)
   await until('execution.cancelled')
   t.same(seqs, await seqsOf(watching, id))
