@@ -101,8 +101,11 @@ function* changeExecution(
   yield { row: `execution ${id}`, mode: 'update' } as const
   const before = executions.get(id)
   if (before === undefined) return
+  // The statement sets these columns, whatever else the image's object may carry.
+  const { status, requested, owner, wakeAt, startedAt, completedAt, lastSeq, updatedAt } = image
+  const set = { status, requested, owner, wakeAt, startedAt, completedAt, lastSeq, updatedAt }
   const { output, error } = texts(image)
-  transaction.change(put((tables) => tables.executions, id, checked({ ...before, ...image, output, error })))
+  transaction.change(put((tables) => tables.executions, id, checked({ ...before, ...set, output, error })))
 }
 
 /** Statistics rows of their own: nobody waits for anybody. */

@@ -88,9 +88,10 @@ export function modelStore(wire: Wire): ModelStore {
           .slice(0, limit),
       )
     },
-    insertSnapshot: ({ executionId, seq, state, createdAt }) => {
+    insertSnapshot: ({ executionId, seq, at, state, createdAt }) => {
       const text = JSON.stringify(state)
-      return wire.send(function* insert(transaction) {
+      return wire.send(function* insert(transaction, { events }) {
+        if (events.get(executionId)?.get(seq)?.at !== at) return
         transaction.change((tables) => {
           const own = tables.snapshots.get(executionId) ?? new Map()
           tables.snapshots.set(executionId, own)
@@ -121,7 +122,7 @@ export function modelStore(wire: Wire): ModelStore {
     sweep: async () =>
       (await wire.send(nodes.anyExpiredStatement)) ? deleteNodes((node, now) => nodes.isExpired(now)(node)) : [],
     removeNode: async (id) => void (await deleteNodes((node) => node.id === id)),
-    removeOtherNodes: (id) => deleteNodes((node) => node.id !== id),
+    removeOtherNodes: (id, before) => deleteNodes((node) => node.id !== id && node.startedAt < before),
     insertWorkflow: async (workflow) => {
       await wire.send(workflows.insertStatement(workflow))
       return (await ask((tables) => workflows.findWorkflow(tables, workflow.id)))!

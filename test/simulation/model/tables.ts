@@ -25,6 +25,7 @@ export type StoredRow = Omit<ExecutionRow, 'input' | 'output' | 'error'> & {
 export interface NodeRow {
   readonly id: string
   /** By the database's clock, ms since 1970. */
+  readonly startedAt: number
   readonly expiresAt: number
   readonly lanes: number
 }
