@@ -15,7 +15,10 @@ export async function createTestStore(t: Test): Promise<{ store: Store; database
 }
 
 /** A registered node with a minute's lease. */
-export async function registerTestNode(store: Store, { lanes = 1, leaseMs = 60_000 } = {}): Promise<string> {
+export async function registerTestNode(
+  store: Pick<Store, 'registerNode'>,
+  { lanes = 1, leaseMs = 60_000 } = {},
+): Promise<string> {
   const id = v7()
   await store.registerNode({ id, host: 'test', lanes, leaseMs })
   return id

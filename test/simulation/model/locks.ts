@@ -49,6 +49,13 @@ export class Locks<Holder extends LockHolder> {
     }
   }
 
+  /** How many wait. */
+  get waiting(): number {
+    let count = 0
+    for (const { waiters } of this.#locks.values()) count += waiters.length
+    return count
+  }
+
   /** Who is in the way of somebody who waits. */
   blockersOf(waiting: Holder): Holder[] {
     for (const lock of this.#locks.values()) {

@@ -1,0 +1,194 @@
+import type { Test } from 'tap'
+import { openDatabase } from '../../../src/repository/connection.ts'
+import { createStore } from '../../../src/repository/store.ts'
+import { until } from '../../harness/condition.ts'
+import { startCutter } from '../../harness/cutter.ts'
+import { createTestStore } from '../../harness/rows.ts'
+import type { LockMode } from '../../simulation/model/locks.ts'
+import { Server } from '../../simulation/model/server.ts'
+import { type ModelStore, modelStore } from '../../simulation/model/store.ts'
+import { type Fate, Wire } from '../../simulation/model/wire.ts'
+import { type Body, World } from '../../simulation/world.ts'
+
+/** A row that somebody else holds: an execution as a flush does, a node or its first lane as whoever deletes it does. */
+export interface Held {
+  readonly table: 'execution' | 'node' | 'lane'
+  readonly id: string
+}
+
+/** A store under test, and what the cases need of its surroundings beside it. */
+export interface Side {
+  readonly store: ModelStore
+  /** How many rows of statistics there are. */
+  counted(): Promise<number>
+  /** A failover: the database no longer has this event. */
+  loseEvent(executionId: string, seq: number): Promise<void>
+  /** Another transaction takes the row; resolves with what ends that transaction. */
+  hold(row: Held): Promise<() => Promise<void>>
+  /** Resolves when so many statements wait for locks. */
+  waiting(count: number): Promise<void>
+  /**
+   * Performs a call that must wait for `row`. Its connection breaks meanwhile, and its backend does not notice: answers what
+   * the client was told, and what lets the backend commit and resolves when it has.
+   */
+  cutOff(row: Held, call: (store: ModelStore) => Promise<unknown>): Promise<{ error: unknown; commit(): Promise<void> }>
+}
+
+const locking: Record<Held['table'], { readonly sql: string; readonly row: (id: string) => string; mode: LockMode }> = {
+  execution: {
+    sql: 'SELECT FROM workflow_executions WHERE id = $1 FOR NO KEY UPDATE',
+    row: (id) => `execution ${id}`,
+    mode: 'update',
+  },
+  node: { sql: 'SELECT FROM nodes WHERE id = $1 FOR UPDATE', row: (id) => `node ${id}`, mode: 'exclusive' },
+  lane: {
+    sql: 'SELECT FROM node_lanes WHERE node_id = $1 AND lane = 0 FOR UPDATE',
+    row: (id) => `lane ${id}/0`,
+    mode: 'exclusive',
+  },
+}
+
+/** The statements of src/repository/ on a real server. */
+export async function openPostgres(t: Test): Promise<Side> {
+  const { store, database, url } = await createTestStore(t)
+  const others = (state: string): string =>
+    `SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND ${state}`
+  const side: Side = {
+    store,
+    async counted() {
+      const { rows } = await database.pool.query('SELECT count(*)::integer AS count FROM execution_statistics')
+      return rows[0].count
+    },
+    async loseEvent(executionId, seq) {
+      await database.pool.query('DELETE FROM execution_events WHERE execution_id = $1 AND seq = $2', [executionId, seq])
+    },
+    async hold({ table, id }) {
+      const client = await database.pool.connect()
+      await client.query('BEGIN')
+      const { rowCount } = await client.query(locking[table].sql, [id])
+      if (rowCount !== 1) throw new Error(`no ${table} ${id} to hold`)
+      return async () => {
+        await client.query('COMMIT')
+        client.release()
+      }
+    },
+    async waiting(count) {
+      const isWaiting = others("wait_event_type = 'Lock'")
+      await until(`${count} wait`, async () => (await database.pool.query(isWaiting)).rowCount === count)
+    },
+    async cutOff(row, call) {
+      const cutter = await startCutter(t, url)
+      const severed = openDatabase({ url: cutter.url })
+      t.teardown(severed.close)
+      const release = await side.hold(row)
+      const told = call(createStore(severed)).then(
+        () => null,
+        (error: unknown) => error,
+      )
+      await side.waiting(1)
+      cutter.cut('WITH ')
+      const error = await told
+      return {
+        error,
+        async commit() {
+          await release()
+          await until('it commits', async () => (await database.pool.query(others("state = 'active'"))).rowCount === 0)
+        },
+      }
+    },
+  }
+  return side
+}
+
+/** What a call that waits for nobody never takes, by the world's clock, ms. Less than the patience of a deletion. */
+const CALL_MS = 500
+/** A late statement arrives within this time, ms. */
+const LATE_MS = 5_000
+
+/** The simulation's model of PostgreSQL. Time is the world's: it goes on while something is asked. */
+export async function openModel(): Promise<Side> {
+  const world = new World(1)
+  let fate: Fate = 'delivered'
+  const server = new Server({
+    after: (delayMs, run) => void world.after(delayMs, null, run),
+    now: () => world.now,
+    commitMs: () => 1,
+  })
+  const network = {
+    random: world.random,
+    fate: () => fate,
+    transitMs: () => 0.1,
+    after: (delayMs: number, body: Body | null, run: () => void) => void world.after(delayMs, body, run),
+    note: (line: string) => world.note(line),
+  }
+  const { tables, locks } = server
+  const { store, elapse } = driven(world, modelStore(new Wire(server, network, null)))
+  const waiting = async (count: number, withinMs = CALL_MS): Promise<void> => {
+    const came = await world.run(() => locks.waiting === count, world.now + withinMs)
+    if (!came) throw new Error(`this did not come about: ${count} wait`)
+  }
+  const side: Side = {
+    store,
+    counted: async () => tables.statistics.length,
+    loseEvent: async (executionId, seq) => void tables.events.get(executionId)!.delete(seq),
+    async hold({ table, id }) {
+      const { row, mode } = locking[table]
+      return new Promise((resolve, reject) => {
+        server.begin(
+          function* hold() {
+            yield { row: row(id), mode }
+          },
+          {
+            executed: (_, commit) =>
+              resolve(async () => {
+                commit(() => {})
+                await elapse()
+              }),
+            failed: reject,
+          },
+        )
+      })
+    },
+    waiting: (count) => waiting(count),
+    async cutOff(row, call) {
+      const commit = await side.hold(row)
+      fate = 'late'
+      const told = call(store).then(
+        () => null,
+        (error: unknown) => error,
+      )
+      fate = 'delivered'
+      const error = await told
+      await waiting(1, LATE_MS)
+      return { error, commit }
+    },
+  }
+  return side
+}
+
+/** The store, with the world going on for whoever awaits an answer: until it is there, or waits for something else to happen. */
+function driven(world: World, store: ModelStore): { readonly store: ModelStore; elapse(): Promise<void> } {
+  const elapse = async (isOver = (): boolean => false): Promise<void> =>
+    void (await world.run(isOver, world.now + CALL_MS))
+  const drive = <Target extends object>(target: Target): Target =>
+    new Proxy(target, {
+      get(_, name) {
+        const method: unknown = Reflect.get(target, name, target)
+        if (typeof method !== 'function') return method
+        return (...given: unknown[]) => {
+          const answer: unknown = Reflect.apply(method, target, given)
+          return answer instanceof Promise ? answered(answer) : drive(answer as object)
+        }
+      },
+    })
+  const answered = async (answer: Promise<unknown>): Promise<unknown> => {
+    let isOver = false
+    const end = (): void => {
+      isOver = true
+    }
+    answer.then(end, end)
+    await elapse(() => isOver)
+    return answer
+  }
+  return { store: drive(store), elapse }
+}
