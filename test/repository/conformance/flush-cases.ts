@@ -52,6 +52,15 @@ export const flushCases: Cases = {
     t.equal(await store.findExecution(third!.executionId), null)
   },
 
+  'a lane is fenced by a database that has lost its mark': async (t, { store, loseMarks }) => {
+    const { node, lane } = await registered(t, store)
+    t.equal(await lane.mark(), 'committed')
+    t.equal(await lane.mark(), 'committed')
+    await loseMarks(node)
+    t.equal(await lane.flush([startOf(executionRow({ owner: node }))], false), 'fenced')
+    t.equal(await lane.mark(), 'fenced')
+  },
+
   'a lane whose mark somebody else has set is fenced': async (t, { store }) => {
     const { node, lane } = await registered(t, store)
     const other = laneOf(t, store, node)
@@ -88,7 +97,9 @@ export const flushCases: Cases = {
     const { node, lane } = await registered(t, store)
     const [one, two] = [startOf(executionRow({ owner: node })), startOf(executionRow({ owner: node }))]
     await lane.flush([one], false)
-    t.equal(await verdict(lane.flush([one, two], true)), 'data')
+    const error = await caught(lane.flush([one, two], true))
+    t.match(error, { code: '22P02' })
+    t.equal(classify(error), 'data')
     t.equal(await store.findExecution(two.executionId), null)
     t.equal(await lane.flush([one], true), 'committed')
     t.equal(await lane.flush([two], true), 'committed')

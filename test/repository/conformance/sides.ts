@@ -23,6 +23,8 @@ export interface Side {
   counted(): Promise<number>
   /** A failover: the database no longer has this event. */
   loseEvent(executionId: string, seq: number): Promise<void>
+  /** A failover: the database no longer has the marks of the node's lanes. */
+  loseMarks(node: string): Promise<void>
   /** Another transaction takes the row; resolves with what ends that transaction. */
   hold(row: Held): Promise<() => Promise<void>>
   /** Resolves when so many statements wait for locks. */
@@ -61,6 +63,9 @@ export async function openPostgres(t: Test): Promise<Side> {
     },
     async loseEvent(executionId, seq) {
       await database.pool.query('DELETE FROM execution_events WHERE execution_id = $1 AND seq = $2', [executionId, seq])
+    },
+    async loseMarks(node) {
+      await database.pool.query('UPDATE node_lanes SET mark = 0 WHERE node_id = $1', [node])
     },
     async hold({ table, id }) {
       const client = await database.pool.connect()
@@ -131,6 +136,9 @@ export async function openModel(): Promise<Side> {
     store,
     counted: async () => tables.statistics.length,
     loseEvent: async (executionId, seq) => void tables.events.get(executionId)!.delete(seq),
+    loseMarks: async (node) => {
+      for (const lane of tables.lanes.keys()) if (lane.startsWith(node)) tables.lanes.set(lane, 0)
+    },
     async hold({ table, id }) {
       const { row, mode } = locking[table]
       return new Promise((resolve, reject) => {
