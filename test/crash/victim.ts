@@ -32,7 +32,14 @@ if (START !== undefined) {
   process.send!({ executionId: await started(START) })
 }
 // On the way out nobody answers its requests any more.
-if (EXECUTION_ID !== undefined) await drive(engine, EXECUTION_ID).catch(() => {})
+if (EXECUTION_ID !== undefined) {
+  const isOver = await drive(engine, EXECUTION_ID).then(
+    () => true,
+    () => false,
+  )
+  // It never came to the point at which it was to die: the test is told, instead of waiting for ever.
+  if (isOver && STOP_AT === undefined && SIGNAL === undefined) process.exit(3)
+}
 process.on('message', () => void engine.stop().then(() => process.disconnect()))
 
 /** As a client would: what was not answered is asked for again. */
