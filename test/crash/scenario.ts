@@ -124,11 +124,8 @@ export function drive(engine: WorkflowEngine, executionId: string): Promise<Jour
         const has = (type: string): boolean => history.some((event) => event.type === type)
         const isLast = (type: string): boolean => message.event.type === type
         if (history.some((event) => event.type === 'step.completed') && !has('execution.pause_requested')) {
-          // Asked again when it came too late, or while the execution had failed.
-          const refusals = history.filter(({ type }) => type === 'control.refused').length
-          ask(`pause ${refusals} ${has('execution.rolled_back')}`, (options) =>
-            engine.pauseExecution(executionId, options),
-          )
+          // Asked again after the rollback when it came too late before.
+          ask(`pause ${has('execution.rolled_back')}`, (options) => engine.pauseExecution(executionId, options))
         }
         const lastHeld = history.findLast(({ type }) => type === 'execution.paused' || type === 'execution.resumed')
         if (lastHeld?.type === 'execution.paused')
