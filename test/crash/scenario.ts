@@ -123,18 +123,29 @@ export function drive(engine: WorkflowEngine, executionId: string): Promise<Jour
         if (message.event.seq < known) return
         const has = (type: string): boolean => history.some((event) => event.type === type)
         const isLast = (type: string): boolean => message.event.type === type
-        if (history.some((event) => event.type === 'step.completed') && !has('execution.pause_requested')) {
-          // Asked again after the rollback when it came too late before.
-          ask(`pause ${has('execution.rolled_back')}`, (options) => engine.pauseExecution(executionId, options))
-        }
+        // A refusal changes nothing.
+        const last = history.findLast(({ type }) => type !== 'control.refused')
+        const isOver = last?.type === 'execution.failed' || last?.type === 'execution.completed'
+        // It is refused when the execution has just ended, and forgotten when it fails before it takes effect.
+        const setbacks = history.filter(({ type }) => type === 'control.refused' || type === 'execution.failed').length
+        const asking = history.findLast(
+          ({ type }) => type === 'execution.pause_requested' || type === 'execution.failed',
+        )
+        if (
+          has('step.completed') &&
+          !has('execution.paused') &&
+          !isOver &&
+          asking?.type !== 'execution.pause_requested'
+        )
+          ask(`pause ${setbacks}`, (options) => engine.pauseExecution(executionId, options))
         const lastHeld = history.findLast(({ type }) => type === 'execution.paused' || type === 'execution.resumed')
         if (lastHeld?.type === 'execution.paused')
           ask(`resume ${lastHeld.seq}`, (options) => engine.resumeExecution(executionId, options))
         if (has('execution.resumed') && !has('signal.received')) {
           ask('signal', (options) => engine.signal(executionId, 'hello', { n: 1 }, options))
         }
-        if (isLast('execution.failed'))
-          ask(`retry ${message.event.seq}`, (options) => engine.retryExecution(executionId, options))
+        if (last?.type === 'execution.failed')
+          ask(`retry ${last.seq}`, (options) => engine.retryExecution(executionId, options))
         if (has('execution.completed') && !has('execution.rolled_back')) {
           ask('rollback', (options) => engine.rollback(executionId, { checkpointIndex: 1, resume: true, ...options }))
         }
