@@ -32,7 +32,7 @@ t.test('the execution’s timeout aborts what runs and fails it', async (t) => {
   const engine = await startEngine(t, {
     hang: ({ signal }) => new Promise(() => signal.addEventListener('abort', () => aborted.open())),
   })
-  const id = await run(engine, [call('hang')], { definition: { timeoutMs: 50 } })
+  const id = await run(engine, [call('hang')], { definition: { timeoutMs: 1_000 } })
   const execution = await ended(engine, id)
   t.match(execution, { status: 'failed', error: { type: 'TimeoutError' } })
   await aborted.promise
@@ -45,7 +45,7 @@ t.test('a composite’s timeout cancels what is inside', async (t) => {
     hang: ({ signal }) => new Promise(() => signal.addEventListener('abort', () => aborted.open())),
   })
   const id = await run(engine, [
-    { id: 'both', name: 'both', type: 'sequential', timeoutMs: 50, config: { steps: [call('hang')] } },
+    { id: 'both', name: 'both', type: 'sequential', timeoutMs: 1_000, config: { steps: [call('hang')] } },
   ])
   t.match(await ended(engine, id), { status: 'failed', error: { type: 'TimeoutError', stepPath: 'both' } })
   await aborted.promise
