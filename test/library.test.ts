@@ -26,7 +26,7 @@ t.test(
     const workflow = await engine.createWorkflow({
       name: 'Greeting',
       steps: [
-        { id: 'wait', name: 'Wait', type: 'action', config: { type: 'echo', delayMs: 100 } },
+        { id: 'wait', name: 'Wait', type: 'action', config: { type: 'echo', delayMs: 1_000 } },
         { id: 'greet', name: 'Greet', type: 'action', config: { type: 'greet', name: '{{ input.inputData }}' } },
       ],
     })
