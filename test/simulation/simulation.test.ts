@@ -7,10 +7,11 @@ import { scenarios } from './scenario.ts'
 // See simulate.ts for what this is. `npm run simulate` runs many more.
 
 const SEEDS = 150
+/** The same ones each time, so that what was green stays so; simulate.ts goes looking for others. */
+const SEED = 4_242
 
 t.test('whatever goes wrong, every promise holds and everything comes to its end', { timeout: 240_000 }, async (t) => {
-  const seed = Math.floor(Math.random() * 2 ** 30)
-  const { failure, totals } = await check({ seed, runs: SEEDS })
+  const { failure, totals } = await check({ seed: SEED, runs: SEEDS })
   t.equal(failure === null ? null : describe(failure), null)
   t.comment(`${totals.runs} scenarios, ${totals.steps} steps, ${Math.round(totals.lasted / 1000)} s of simulated time`)
 })
