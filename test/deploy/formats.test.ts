@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
 import type { StreamMessage } from '../../src/engine/stream-message.ts'
 import { type Calls, call, echo, ended, latch, run, seen, startEngine, typesOf } from '../engine/running-engine.ts'
+import { until } from '../harness/condition.ts'
 import { createTestDatabase } from '../harness/database.ts'
 
 /** Nodes of both releases; `performed` says which of them performed a step, by execution. */
@@ -152,14 +153,16 @@ t.test('on an old node all works that needs no fold, and what needs one says so'
   t.match(await old.rollbackToCheckpoint(id, 0, { resume: true }), { effective: true })
   t.match(await ended(old, id), { status: 'completed', output: 3 })
   await seen(old, id, 'execution.completed')
+  const journal = (await typesOf(old, id)).map((_, index) => index + 1)
+  const seqs = (messages: StreamMessage[]) => messages.flatMap((m) => (m.type === 'event' ? [m.seq] : []))
+  const isWhole = (messages: StreamMessage[]) => seqs(messages).at(-1) === journal.at(-1)
+  await until('both have heard the end', async () => isWhole(heard) && isWhole(replayed))
   live()
   fromTheStart()
 
-  const journal = (await typesOf(old, id)).map((_, index) => index + 1)
   const snapshot = heard[0]!
   if (snapshot.type !== 'snapshot') throw new Error(`it began with ${snapshot.type}`)
   t.match(snapshot.progress, { status: 'running', percentage: 25, steps: [] })
-  const seqs = (messages: StreamMessage[]) => messages.flatMap((m) => (m.type === 'event' ? [m.seq] : []))
   t.same(seqs(heard), journal.slice(snapshot.seq), 'it goes on from its snapshot without a gap')
   t.same(seqs(replayed), journal)
 })
