@@ -32,13 +32,13 @@ for (const points of takeovers) {
 
 t.test('killed in the midst of a hand-over, on the way out: another node goes on', parallel, async (t) => {
   const scene = await prepare(t)
-  await dies(t, scene, { STOP_AT: 'before perform one', DIE_AT: 'before flush execution.released' })
+  // Here the pause that `drive` asks for after the first step is over: it would give the execution away without a stop.
+  await dies(t, scene, { STOP_AT: 'before perform fan.left', DIE_AT: 'before flush execution.released' })
   await deadAreSwept(scene)
-  // From here on the pause that `drive` asks for after the first step is over: it would give the execution away without a stop.
   await dies(t, scene, { STOP_AT: 'before perform fan.left', DIE_AT: 'during flush execution.released' })
   await deadAreSwept(scene)
-  await dies(t, scene, { STOP_AT: 'before perform fan.left', DIE_AT: 'after flush execution.released' })
-  await dies(t, scene, { STOP_AT: 'before perform fan.right', DIE_AT: 'before removeNode' })
+  await dies(t, scene, { STOP_AT: 'before perform fan.right', DIE_AT: 'after flush execution.released' })
+  await dies(t, scene, { STOP_AT: 'before perform which.yes', DIE_AT: 'before removeNode' })
   await dies(t, scene, { STOP_AT: 'before perform last', DIE_AT: 'after removeNode' })
   await goesOn(t, scene)
 })

@@ -14,7 +14,7 @@ process.on('disconnect', () => process.exit(1))
 
 let isHit = false
 const at: AtPoint = (point) => {
-  if (point === STOP_AT) void engine.stop().then(missed)
+  if (point === STOP_AT) void missed()
   if (point !== DIE_AT || isHit) return
   isHit = true
   process.kill(process.pid, (SIGNAL as NodeJS.Signals | undefined) ?? 'SIGKILL')
@@ -32,15 +32,16 @@ if (START !== undefined) {
   process.send!({ executionId: await started(START) })
 }
 // On the way out nobody answers its requests any more.
-const mayFail = STOP_AT !== undefined
 if (EXECUTION_ID !== undefined) {
-  await drive(engine, EXECUTION_ID).then(missed, () => mayFail || missed())
+  await drive(engine, EXECUTION_ID).then(missed, () => (STOP_AT === undefined ? missed() : undefined))
 }
 process.on('message', () => void engine.stop().then(() => process.disconnect()))
 
-/** It never came to the point at which it was to die: the test is told, instead of waiting for ever. */
-function missed(): void {
-  if (SIGNAL === undefined) process.exit(3)
+/** If even its stop does not come to the point at which it was to die, the test is told, instead of waiting for ever. */
+async function missed(): Promise<void> {
+  if (SIGNAL !== undefined) return
+  await engine.stop()
+  process.exit(3)
 }
 
 /** As a client would: what was not answered is asked for again. */
