@@ -12,7 +12,7 @@ const ControlRequest = Type.Object(
   {
     action: oneOf(['pause', 'resume', 'cancel', 'retry'], {
       description:
-        'pause: nothing new starts, running attempts end. resume: goes on from the exact point. cancel: running attempts are aborted. retry: a failed execution goes on from its failed step.',
+        'pause: nothing new starts, running attempts end. resume: goes on from the exact point. cancel: running attempts are aborted. retry: a failed execution goes on from its failed step; completed steps stay, but the `finally` of a `try` that goes on runs again at its end.',
     }),
     reason: Type.Optional(
       text(1000, { description: 'Stands in the journal', examples: ['maintenance of the warehouse'] }),

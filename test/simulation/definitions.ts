@@ -21,7 +21,7 @@ type Draft =
       readonly tolerate: number
       readonly steps: Draft[]
     }
-  | { readonly type: 'try'; readonly steps: Draft[]; readonly otherwise: Draft[]; readonly hasFinally: boolean }
+  | { readonly type: 'try'; readonly steps: Draft[]; readonly otherwise: Draft[]; readonly last: Draft[] | null }
   | { readonly type: 'set' | 'wait'; readonly value: number }
   | {
       readonly type: 'parallel' | 'sequential'
@@ -111,7 +111,7 @@ const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
         type: fc.constant('try'),
         steps: tie('steps'),
         otherwise: tie('steps'),
-        hasFinally: fc.boolean(),
+        last: fc.option(tie('steps'), { nil: null }),
       }),
     },
     { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('set', 'wait'), value: fc.constantFrom(1, 40, 1_300) }) },
@@ -184,7 +184,7 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     const config = { condition, then, else: nameAll(draft.otherwise, naming, false) }
     return { id, type: 'condition', config }
   }
-  if (!('extras' in draft)) return { id, type: draft.type, config: configOf(draft, id, naming) }
+  if (!('extras' in draft)) return { id, type: draft.type, config: configOf(draft, naming) }
   const { when, dependencies: mask, once, attempts, retryMs, reads: read } = draft.extras
   const dependencies = isGraph ? elders.filter((_, index) => (mask >> index) & 1).map((elder) => elder.id) : []
   const common = {
@@ -219,7 +219,7 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
 }
 
 /** What the types without extras are made of. */
-function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>, id: string, naming: Naming): object {
+function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>, naming: Naming): object {
   const inside = (drafts: readonly Draft[]) => nameAll(drafts, naming, false)
   switch (draft.type) {
     case 'switch': {
@@ -245,8 +245,7 @@ function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>
     case 'try': {
       const steps = inside(draft.steps)
       const caught = inside(draft.otherwise)
-      const last = { id: `${id}-last`, type: 'set', config: { variables: { last: id } } }
-      return { steps, catch: [{ steps: caught }], ...(draft.hasFinally && { finally: [last] }) }
+      return { steps, catch: [{ steps: caught }], ...(draft.last !== null && { finally: inside(draft.last) }) }
     }
     case 'set':
       return { variables: { [`v${draft.value}`]: '{{ input.n }}' } }

@@ -1,6 +1,7 @@
 import type { Plan } from '../../src/definition/plan.ts'
 import { effectiveRanges, fold } from '../../src/engine/core/fold.ts'
-import { createState, type ExecutionState } from '../../src/engine/core/state.ts'
+import { bodyPath, createState, type ExecutionState } from '../../src/engine/core/state.ts'
+import { planOf } from '../../src/engine/core/turn.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
 import { toEvent } from './model/reads.ts'
 import type { EventRow } from './model/tables.ts'
@@ -18,6 +19,8 @@ export class Mirror {
   retries = 0
   quarantine: string | null = null
   readonly #rows: EventRow[] = []
+  /** Paths of tries that had failed after their `finally` when somebody asked for a retry. */
+  readonly #failedTries = new Set<string>()
   readonly #fault: (rule: string, what: string) => void
   #percentage = 0
 
@@ -58,7 +61,8 @@ export class Mirror {
       this.quarantine = JSON.parse(row.text).error.type
       if (this.quarantine !== 'CrashLoop') this.#fault('no bug shows', `quarantined: ${row.text}`)
     }
-    if (type === 'execution.retried') this.retries += 1
+    if (type === 'execution.retried') this.#retried()
+    if (path !== null) this.#expectFinally(path)
     if (type === 'step.started') this.started.set(path!, seq)
     if (type === 'step.completed') this.#complete(path!)
     if (row.percentage < this.#percentage) {
@@ -66,6 +70,27 @@ export class Mirror {
     }
     this.#percentage = row.percentage
     this.#fold([row])
+  }
+
+  #retried(): void {
+    this.retries += 1
+    this.#failedTries.clear()
+    for (const step of this.state.steps.values()) {
+      const isOpen = step.status === 'failed' || step.status === 'cancelled'
+      const hasCleaned = this.state.steps.get(bodyPath(step.path, 'finally'))?.status === 'completed'
+      if (isOpen && hasCleaned && planOf(this.plan, step).type === 'try') this.#failedTries.add(step.path)
+    }
+  }
+
+  /** A `finally` runs each time after its try's steps or catch ran: once more after a retry in which those go on. */
+  #expectFinally(path: string): void {
+    for (const failed of this.#failedTries) {
+      const cleanup = bodyPath(failed, 'finally')
+      if (!path.startsWith(`${failed}[`) || path.startsWith(cleanup)) continue
+      this.#failedTries.delete(failed)
+      const again = `${this.state.generation}/${cleanup}.`
+      for (const key of this.completed) if (key.startsWith(again)) this.completed.delete(key)
+    }
   }
 
   #complete(path: string): void {

@@ -81,4 +81,10 @@ export const mutants: readonly Mutant[] = [
     from: "commands.push({ type: 'interrupt', path, attempt })",
     to: "commands.push({ type: 'perform', path, attempt })",
   },
+  {
+    name: 'a retry begins a finally that failed again from its first step',
+    file: 'src/engine/core/steps/try.ts',
+    from: "isOpen('finally')) return restartStep(turn, plan.finally, at('finally'))",
+    to: "isOpen('finally')) return reach(turn, plan.finally, at('finally'), step.data)",
+  },
 ]

@@ -49,7 +49,12 @@ const schema = Type.Object(
             { maxItems: 100, description: 'Asked in order; the first that takes the error runs' },
           ),
         ),
-        finally: Type.Optional(StepList('Steps in order at the end, whatever has happened', { minItems: 1 })),
+        finally: Type.Optional(
+          StepList(
+            'Steps in order at the end, whatever has happened; once more, with the same idempotency keys, after a `retry` in which the steps or a catch go on',
+            { minItems: 1 },
+          ),
+        ),
       },
       { additionalProperties: false },
     ),
