@@ -5,6 +5,7 @@ import { condition } from './steps/condition.ts'
 import { failStep } from './steps/fail.ts'
 import { foreachStep } from './steps/foreach.ts'
 import { parallel } from './steps/parallel.ts'
+import { raceStep } from './steps/race.ts'
 import { sequential } from './steps/sequential.ts'
 import { setStep } from './steps/set.ts'
 import type { StepLanguage } from './steps/step-language.ts'
@@ -21,6 +22,7 @@ const languages = {
   parallel,
   sequential,
   switch: switchStep,
+  race: raceStep,
   while: whileStep,
   until: untilStep,
   foreach: foreachStep,

@@ -6,6 +6,7 @@ import type { ConditionPlan } from './steps/condition.ts'
 import type { FailPlan } from './steps/fail.ts'
 import type { ForeachPlan } from './steps/foreach.ts'
 import type { ParallelPlan } from './steps/parallel.ts'
+import type { RacePlan } from './steps/race.ts'
 import type { SequentialPlan } from './steps/sequential.ts'
 import type { SetPlan } from './steps/set.ts'
 import type { SwitchPlan } from './steps/switch.ts'
@@ -22,6 +23,7 @@ export type {
   FailPlan,
   ForeachPlan,
   ParallelPlan,
+  RacePlan,
   SequentialPlan,
   SetPlan,
   SwitchPlan,
@@ -76,6 +78,7 @@ export type StepPlan =
   | FailPlan
   | ForeachPlan
   | ParallelPlan
+  | RacePlan
   | SequentialPlan
   | SetPlan
   | SwitchPlan
@@ -87,6 +90,7 @@ export type CompositePlan =
   | ConditionPlan
   | ForeachPlan
   | ParallelPlan
+  | RacePlan
   | SequentialPlan
   | SwitchPlan
   | TryPlan

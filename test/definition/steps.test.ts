@@ -34,6 +34,7 @@ t.test('good steps of every type have no faults', async (t) => {
       onTimeout: 'continue',
     }),
     step('parallel', { steps: [echo('x'), echo('y')], join: 2, onFailure: 'continue' }),
+    step('race', { branches: [{ name: 'a', steps: [echo('x')] }, { steps: [echo('y')] }], decidedBy: 'all_steps' }),
   ]
   for (const one of good) t.strictSame(faults(one), [], JSON.stringify(one))
 })
@@ -51,6 +52,17 @@ t.test('a join that can never be reached', async (t) => {
   t.strictSame(faults(step('parallel', { steps: [echo('x'), echo('y'), echo('z')], join: 5 })), [
     `${at}/join: 5 of 3 steps can never be completed`,
   ])
+})
+
+t.test('a race without branches or with one, two branches of the same name, a step of another branch', async (t) => {
+  const few = `${at}/branches: must have at least 2 elements`
+  t.strictSame(faults(step('race', { branches: [] })), [few])
+  t.strictSame(faults(step('race', { branches: [{ steps: [echo('x')] }] })), [few])
+  t.strictSame(faults(step('race', {})), [`${at}/branches: is missing`])
+  const twins = ['x', 'y'].map((id) => ({ name: 'a', steps: [echo(id)] }))
+  t.strictSame(faults(step('race', { branches: twins })), [`${at}/branches/1/name: "a" names another branch too`])
+  const peeks = step('race', { branches: [{ steps: [echo('x')] }, { steps: [reading('y', 'steps.x.output')] }] })
+  t.match(faults(peeks), [/branches\/1\/.*: Step "x" stands in another branch, of which only one goes on/])
 })
 
 t.test('a loop without a bound, a list that is a text, an item by a name that is taken', async (t) => {

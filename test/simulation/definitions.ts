@@ -13,6 +13,13 @@ type Draft =
       readonly steps: Draft[]
       readonly otherwise: Draft[]
     }
+  | {
+      readonly type: 'race'
+      readonly decidedBy: string
+      readonly waitMs: number
+      readonly steps: Draft[]
+      readonly otherwise: Draft[]
+    }
   | { readonly type: 'while' | 'until'; readonly times: number; readonly steps: Draft[] }
   | {
       readonly type: 'foreach'
@@ -93,6 +100,16 @@ const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
     },
     {
       weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('race'),
+        decidedBy: fc.constantFrom('first_step', 'all_steps'),
+        waitMs: fc.constantFrom(1, 40, 1_300),
+        steps: tie('steps'),
+        otherwise: tie('steps'),
+      }),
+    },
+    {
+      weight: 1,
       arbitrary: fc.record({ type: fc.constantFrom('while', 'until'), times: fc.nat(3), steps: tie('steps') }),
     },
     {
@@ -146,7 +163,8 @@ export const posted: fc.Arbitrary<Posted> = fc
     const naming: Naming = { next: 0 }
     const named = nameAll(steps, naming, false)
     return {
-      isTimed: timeoutMs !== null,
+      // Which branch of a race wins is a matter of time too.
+      isTimed: timeoutMs !== null || JSON.stringify(named).includes('"type":"race"'),
       definition: {
         name: 'random',
         steps: named,
@@ -229,6 +247,11 @@ function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>
         { when: second, steps: inside(draft.otherwise) },
       ]
       return { cases, mode: draft.mode }
+    }
+    case 'race': {
+      const patience = { id: `s${naming.next++}`, type: 'wait', config: { durationMs: draft.waitMs } }
+      const branches = [{ name: 'a', steps: inside(draft.steps) }, { steps: [patience, ...inside(draft.otherwise)] }]
+      return { branches, decidedBy: draft.decidedBy }
     }
     case 'while':
       return { condition: `index < ${draft.times}`, steps: inside(draft.steps), maxIterations: 5 }

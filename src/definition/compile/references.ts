@@ -78,6 +78,7 @@ function notBefore(reader: Draft, named: Draft, graphs: Graphs): string | null {
   if (loop !== null) return inLoop(id, loop)
   if (common.plan.type === 'try') return besideInTry(ours, theirs, id)
   if (common.plan.type === 'switch') return `${id} stands in another case, which need not run before this one`
+  if (common.plan.type === 'race') return `${id} stands in another branch, of which only one goes on`
   if (ours.list !== theirs.list) return `${id} stands in the other branch, of which only one runs`
   if (common.plan.type !== 'parallel') {
     return ours.position > theirs.position ? null : `${id} comes after this step; only what comes before has a result`

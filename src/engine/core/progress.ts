@@ -1,6 +1,13 @@
 import type { Plan, StepPlan } from '../../definition/plan.ts'
 import type { ExecutionError } from './event.ts'
-import { type ExecutionState, type ExecutionStatus, isFinished, type StepState, type StepStatus } from './state.ts'
+import {
+  type ExecutionState,
+  type ExecutionStatus,
+  isFinished,
+  labelOf,
+  type StepState,
+  type StepStatus,
+} from './state.ts'
 import type { Instance } from './steps/behaviour.ts'
 import { instancePath, instancesOf, isOpen } from './steps/step.ts'
 import { assertNever } from './turn.ts'
@@ -22,11 +29,16 @@ export function addRemainder(state: ExecutionState, plan: StepPlan, path: string
 function uncounted(state: ExecutionState, plan: StepPlan, path: string): number {
   const step = state.steps.get(path)
   if (step === undefined) return plan.weight
+  if (step.status === 'completed' || step.status === 'skipped') return 0
   if (step.frame?.type === 'each') return plan.weight * (1 - step.frame.ended / Math.max(1, step.frame.total))
-  if (step.frame === undefined || plan.children.length === 0)
-    return step.status === 'completed' || step.status === 'skipped' ? 0 : plan.weight
-  if (step.frame.type === 'loop') return step.status === 'completed' ? 0 : plan.weight
-  return sum(plan.children.map((child) => uncounted(state, child, instancePath(path, child))))
+  if (step.frame === undefined || step.frame.type === 'loop' || plan.children.length === 0) return plan.weight
+  const { frame } = step
+  // Those that have lost a race are counted already.
+  const open =
+    frame.type !== 'race' || frame.winner === null
+      ? plan.children
+      : plan.children.filter((child) => labelOf(child.id) === frame.winner)
+  return sum(open.map((child) => uncounted(state, child, instancePath(path, child))))
 }
 
 /** One step of the list, whether it was reached or not. Times are ms since 1970, durations ms. */
@@ -155,7 +167,7 @@ function stepProgress({ plan, path }: Instance, step: StepState | undefined, inh
 
 /**
  * What is still to be done, by medians: a sequence adds up, a parallel takes its longest child but no less than all of
- * them divided by its concurrency, a condition or switch takes the longest way until it has chosen, a loop counts what is
+ * them divided by its concurrency, a race its shortest branch until it has chosen, a condition or switch takes the longest way until it has chosen, a loop counts what is
  * left of its items, or one more iteration where nobody knows. NaN when an action that may still run has no history.
  */
 function remainingMs(plan: StepPlan, path: string, state: ExecutionState, medians: Medians, now: number): number {
@@ -173,6 +185,10 @@ function remainingMs(plan: StepPlan, path: string, state: ExecutionState, median
       return plan.branches === null ? 0 : longerBranch(plan.branches.then.length, each)
     case 'switch':
       return Math.max(0, ...each)
+    case 'race': {
+      const open = plan.children.filter((child) => isStillIn(state.steps.get(instancePath(path, child))))
+      return open.length === 0 ? 0 : Math.min(...open.map((child) => each[plan.children.indexOf(child)]!))
+    }
     case 'foreach': {
       const left = step?.frame?.type === 'each' ? step.frame.total - step.frame.ended : 1
       return Math.ceil(left / plan.concurrency) * sum(each)
@@ -196,6 +212,9 @@ function remainingMs(plan: StepPlan, path: string, state: ExecutionState, median
       return assertNever(plan)
   }
 }
+
+/** Of a race: a branch that may win yet. */
+const isStillIn = (branch: StepState | undefined): boolean => branch === undefined || branch.completedAt === null
 
 const dueIn = (step: StepState | undefined, now: number): number =>
   step?.status === 'waiting' && step.dueAt !== null ? Math.max(0, step.dueAt - now) : 0

@@ -61,6 +61,8 @@ export type Frame =
     }
   /** The cases that run, by label, and how many have not ended. */
   | { readonly type: 'choice'; open: number; readonly labels: readonly string[] }
+  /** Branches that have not ended, the one that has won by its label, the first error of those that dropped out. */
+  | { readonly type: 'race'; open: number; winner: string | null; error?: ExecutionError }
   /** How many iterations have ended, and what flows from the last of them. */
   | { readonly type: 'loop'; index: number; data: DataRef }
   | {

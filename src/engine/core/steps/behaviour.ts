@@ -10,6 +10,7 @@ import * as condition from './condition.ts'
 import * as fail from './fail.ts'
 import * as foreach from './foreach.ts'
 import * as parallel from './parallel.ts'
+import * as race from './race.ts'
 import * as sequential from './sequential.ts'
 import * as set from './set.ts'
 import * as switchStep from './switch.ts'
@@ -27,6 +28,8 @@ export interface StepBehaviour {
   begin(turn: Turn, plan: StepPlan, step: StepState): void
   /** A step directly inside has ended: completed, failed or skipped. */
   childEnded?(turn: Turn, plan: StepPlan, step: StepState, childPlan: StepPlan, child: StepState): void
+  /** A step of one of its bodies, which goes on, was completed. */
+  advanced?(turn: Turn, plan: StepPlan, step: StepState, body: StepPlan): void
   /** `retry`: what failed or was cancelled inside begins again. Without it the step itself does. */
   restart?(turn: Turn, plan: StepPlan, step: StepState): void
   /** True while the answer to its `decide` is outstanding. */
@@ -71,6 +74,7 @@ const behaviours: Readonly<Record<StepPlan['type'], StepBehaviour>> = {
   parallel,
   sequential,
   switch: switchStep,
+  race,
   while: whileStep,
   until: whileStep,
   foreach,

@@ -1,8 +1,10 @@
 import type { Json } from '../../../definition/json.ts'
 import type { ConditionPlan, Plan, SequentialPlan, StepPlan } from '../../../definition/plan.ts'
 import { dataAfter, resolve } from '../data.ts'
-import { childPath, type DataRef, type ExecutionState, type Frame, type StepState } from '../state.ts'
+import { childPath, type DataRef, type ExecutionState, type Frame, parentPath, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
+import { behaviourOf } from './behaviour.ts'
+import { isDeed } from './race.ts'
 import { complete, fail, lacksDependency, reach, restart as restartStep, skip } from './step.ts'
 
 type Sequence = Extract<Frame, { type: 'sequence' }>
@@ -41,6 +43,7 @@ export function childEnded(
   if (child.status === 'failed') return fail(turn, plan, step, child.error!)
   const frame = step.frame as Sequence
   frame.data = dataAfter(turn.plan, child, frame.data)
+  if (plan.type === 'sequential' && plan.body !== null && isDeed(childPlan, child)) tellOwner(turn, plan, step)
   frame.position += 1
   if (endsSequence(childPlan, child)) skipRest(turn, plan, step, frame)
   advance(turn, plan, step)
@@ -51,6 +54,12 @@ export function restart(turn: Turn, plan: SequentialPlan | ConditionPlan, step: 
   const child = childrenIn(plan, step.frame as Sequence)[(step.frame as Sequence).position]
   if (child === undefined) complete(turn, plan, step)
   else restartStep(turn, child, childPath(step.path, child.id))
+}
+
+/** Whose body it is hears that it has done something, before the next step begins. */
+function tellOwner(turn: Turn, plan: SequentialPlan, step: StepState): void {
+  const owner = plan.parent!
+  behaviourOf(owner).advanced?.(turn, owner, turn.state.steps.get(parentPath(step.path))!, plan)
 }
 
 function childrenIn(plan: SequentialPlan | ConditionPlan, frame: Sequence): readonly StepPlan[] {
