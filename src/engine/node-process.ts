@@ -2,6 +2,7 @@ import { CairnError } from '../errors.ts'
 import { isUnavailable } from '../repository/classify.ts'
 import { ActionRegistry, builtInActions } from './actions/registry.ts'
 import { AttemptSlots } from './attempt-slots.ts'
+import { Burial } from './burial.ts'
 import { type Clock, SystemClock } from './clock.ts'
 import { Compaction } from './compaction.ts'
 import { FORMATS } from './core/state.ts'
@@ -11,6 +12,7 @@ import { forgetPast } from './failover.ts'
 import { Feed } from './feed.ts'
 import { History, type HistoryOptions } from './history.ts'
 import { Housekeeping } from './housekeeping.ts'
+import type { NodeGauges } from './node-gauges.ts'
 import { NodeLife, type NodeParts } from './node-life.ts'
 import { guarded } from './observer.ts'
 import { Plans } from './plans.ts'
@@ -42,26 +44,13 @@ export interface Seams {
 interface Running {
   readonly storage: Storage
   readonly parts: NodeParts
+  readonly burial: Burial
   readonly definitions: Definitions
   readonly starts: Starts
   readonly requests: Requests
   readonly statistics: StatisticsReader
   readonly housekeeping: Housekeeping | null
   readonly closeActions: () => Promise<void>
-}
-
-/** What a node knows of itself, for metrics. */
-export interface NodeGauges {
-  /** Executions in memory. */
-  running(): number
-  /** Appends that wait for the database or are being flushed. */
-  queueDepth(): number
-  /** Executions and workflows that somebody watches here. */
-  subscribers(): number
-  /** ms since the lease was last renewed; null without one. */
-  leaseAgeMs(): number | null
-  /** What housekeeping has removed so far. */
-  removed(): { readonly executions: number; readonly retiredEvents: number; readonly compactedEvents: number }
 }
 
 const RETRY_MS = 1_000
@@ -193,6 +182,7 @@ export class NodeProcess {
     return {
       storage,
       parts,
+      burial: new Burial({ store, clock, log, leaseMs: settings.leaseMs }),
       statistics,
       definitions: new Definitions({ store, actions: actions.shapes(), plans, clock }),
       starts: new Starts(parts, () => this.#aliveLife(), life),
@@ -229,7 +219,7 @@ export class NodeProcess {
   /** The node was declared dead: it drops everything, and starts over under a new id from what the database holds. */
   async #die(life: NodeLife, reason: string): Promise<void> {
     if (this.#running === null) return
-    const { parts } = this.#running
+    const { parts, burial } = this.#running
     parts.log.error({ node: life.node, reason }, 'this node is dead; it drops its executions and begins anew')
     this.#life = null
     await life.end(new CairnError('DATABASE_UNAVAILABLE'))
@@ -237,6 +227,7 @@ export class NodeProcess {
     if (this.#isStopping()) return
     await this.#beginLife(null, () => true)
     parts.feed.resync()
+    if (await burial.bury(life.node)) (this.#life as NodeLife | null)?.ownership.claimSoon()
   }
 
   #failedOver({ parts, statistics }: Running): void {

@@ -58,7 +58,7 @@ t.test('to a replica that lacks the last commits: noticed, forgotten, and the hi
     return isFirst ? gates[index]!.promise.then(() => 'first') : 'again'
   }
   const calls = { one: hold(0), between: () => performed.push('between'), two: hold(1), last: () => 'end' }
-  const reach = { databaseUrl: address.url, prepare: false, leaseMs: 12_000 }
+  const reach = { databaseUrl: address.url, prepare: false, leaseMs: 600_000 }
   const owner = await startEngine(t, calls, reach)
   const watcher = await startEngine(t, calls, reach)
   const id = await run(owner, [call('one'), call('between'), call('two'), call('last')])
@@ -85,7 +85,7 @@ t.test('to a replica that lacks the last commits: noticed, forgotten, and the hi
 
   const end = () => owner.waitForEnd(id, 5_000)
   await until('it has ended', async () => (await patiently(end)).status === 'completed')
-  t.comment(`ended ${Math.round(performance.now() - failedOverAt)} ms after the failover, with a lease of 12,000 ms`)
+  t.comment(`ended ${Math.round(performance.now() - failedOverAt)} ms after the failover, with a lease of 600,000 ms`)
   const journal = await journalOf(owner, id)
   t.notOk(
     journal.some(({ seq }, index) => seq !== index + 1),

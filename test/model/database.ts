@@ -100,14 +100,18 @@ export function commitClaim({ db }: State, claim: Claim): void {
   claim.phase = 'committed'
 }
 
-/** src/repository/nodes.ts, sweep: the deletion waits for the locks of what the node has running. */
-export function maySweep({ db, statements }: State, id: Id, weak: Weakenings): boolean {
-  const isExpired = db.lives.some((life) => life.id === id && life.age >= LEASE)
+/** src/repository/nodes.ts, sweep. */
+export function maySweep(state: State, id: Id, weak: Weakenings): boolean {
+  return state.db.lives.some((life) => life.id === id && life.age >= LEASE) && mayDelete(state, id, weak)
+}
+
+/** src/repository/nodes.ts, deleteNodes: the deletion waits for the locks of what the node has running. */
+export function mayDelete({ statements }: State, id: Id, weak: Weakenings): boolean {
   const blocks = (statement: Statement): boolean =>
     isHeld(statement) &&
     statement.life === id &&
     (statement.type === 'flush' ? !weak.sweepInTheMiddle : !weak.claimUnlocked)
-  return isExpired && !statements.some(blocks)
+  return !statements.some(blocks)
 }
 
 export function sweep({ db }: State, id: Id): void {

@@ -4,6 +4,7 @@ import {
   evaluateClaim,
   evaluateFlush,
   isClaimable,
+  mayDelete,
   mayEvaluateClaim,
   mayEvaluateFlush,
   maySweep,
@@ -19,6 +20,7 @@ import {
   has,
   type Id,
   initialState,
+  isOver,
   keyOf,
   LEASE,
   type Node,
@@ -72,6 +74,8 @@ function stepsOf(state: State, weak: Weakenings): Step<State>[] {
   for (const { id } of state.db.lives) {
     // src/repository/nodes.ts, sweep: by any node.
     if (maySweep(state, id, weak)) add(`node ${id} is swept`, (next) => sweep(next, id))
+    // src/engine/burial.ts, bury: by the process whose life it was.
+    if (isOver(state, id) && mayDelete(state, id, weak)) add(`node ${id} is buried`, (next) => sweep(next, id))
   }
   world(state, add)
   return steps
@@ -110,9 +114,10 @@ function inDatabase(statement: Statement, index: number, weak: Weakenings, add: 
       else commitClaim(next, own)
       if (own.orphan) next.statements.splice(index, 1)
     })
-    // src/repository/nodes.ts, terminateBlockers: a sweep ends what it waits for.
+    // src/repository/nodes.ts, terminateBlockers: a sweep ends what it waits for, and so does a burial.
     const isExpired = state.db.lives.some(({ id, age }) => id === life && age >= LEASE)
-    if (isExpired && orphan) add(`${who} is terminated`, (next) => next.statements.splice(index, 1))
+    if ((isExpired || isOver(state, life)) && orphan)
+      add(`${who} is terminated`, (next) => next.statements.splice(index, 1))
   }
   if (statement.type === 'flush' && mayEvaluateFlush(state, statement)) {
     add(`${who} is evaluated`, (next) => {

@@ -175,6 +175,9 @@ export const has = (events: readonly Event[], ...kinds: Kind[]): boolean =>
 
 export const isAlive = (db: Database, id: Id): boolean => db.lives.some((life) => life.id === id)
 
+/** The process that lived under this id has ended that life, or is gone. */
+export const isOver = ({ nodes }: State, id: Id): boolean => !nodes.some((node) => node.id === id)
+
 export const isSame = (a: Event | undefined, b: Event | undefined): boolean => a?.kind === b?.kind && a?.by === b?.by
 
 /** What `imageOf` says: after these events nobody owns the execution. */

@@ -1,0 +1,13 @@
+/** What a node knows of itself, for metrics. */
+export interface NodeGauges {
+  /** Executions in memory. */
+  running(): number
+  /** Appends that wait for the database or are being flushed. */
+  queueDepth(): number
+  /** Executions and workflows that somebody watches here. */
+  subscribers(): number
+  /** ms since the lease was last renewed; null without one. */
+  leaseAgeMs(): number | null
+  /** What housekeeping has removed so far. */
+  removed(): { readonly executions: number; readonly retiredEvents: number; readonly compactedEvents: number }
+}
