@@ -26,6 +26,14 @@ export const errors = {
   PAYLOAD_TOO_LARGE: ['The %s is %s bytes; at most %s are taken', 413],
   EXECUTION_NOT_FOUND: ['Execution %s does not exist', 404],
   EXECUTION_STATUS_CONFLICT: ['Execution %s is %s: %s is not possible', 409],
+  EXECUTION_KEY_LIVE: [
+    'Execution %s has the executionKey "%s" and is %s: wait for its end, or start with conflictPolicy use_existing or cancel_existing',
+    409,
+  ],
+  EXECUTION_KEY_USED: [
+    'executionKey "%s" was used by execution %s, which is %s, and reusePolicy is %s: take another key, or a reusePolicy that allows it',
+    409,
+  ],
   CHECKPOINT_NOT_FOUND: ['Execution %s has no checkpoint %s', 404],
   CHECKPOINT_GONE: ['Checkpoint %s of execution %s is no longer kept; the oldest kept is %s', 410],
   EVENTS_GONE: ['The events of execution %s before %s were compacted away', 410],

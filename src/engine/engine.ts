@@ -14,7 +14,7 @@ import type { CheckpointView } from './history.ts'
 import type { NodeGauges } from './node-gauges.ts'
 import { NodeProcess, type Seams } from './node-process.ts'
 import type { ControlAnswer } from './requests.ts'
-import type { StartRequest } from './starts.ts'
+import type { StartAnswer, StartRequest } from './starts.ts'
 import type { Listener, SubscribeOptions, Subscription } from './stream-message.ts'
 
 interface ControlOptions {
@@ -127,8 +127,8 @@ export class WorkflowEngine {
     return (await this.requestStart({ ...options, workflowId, triggeredBy, input })).execution.id
   }
 
-  /** Starts an execution; `replayed` when its idempotency key had started one already. */
-  async requestStart(request: StartRequest): Promise<{ execution: ExecutionRow; replayed: boolean }> {
+  /** Starts an execution; `replayed` when its idempotency key had started one already, `existing` when its executionKey is live. */
+  async requestStart(request: StartRequest): Promise<StartAnswer> {
     return this.#process.starts.start(request)
   }
 

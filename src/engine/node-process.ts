@@ -179,14 +179,16 @@ export class NodeProcess {
     const parts: NodeParts = { store, clock, actions, slots, secrets, ...reading, compaction, observer, log, settings }
     const life = (): NodeLife | null => this.#life
     const { retentionDays, housekeepingMs: everyMs } = settings
+    const requests = new Requests(parts, life)
+    const vacate = (id: string) => requests.cancelled(id, 'its executionKey was taken by another start')
     return {
       storage,
       parts,
       burial: new Burial({ store, clock, log, leaseMs: settings.leaseMs }),
       statistics,
       definitions: new Definitions({ store, actions: actions.shapes(), plans, clock }),
-      starts: new Starts(parts, () => this.#aliveLife(), life),
-      requests: new Requests(parts, life),
+      starts: new Starts(parts, () => this.#aliveLife(), life, vacate),
+      requests,
       housekeeping: upkeep ? new Housekeeping({ upkeep, clock, log, compaction, retentionDays, everyMs, life }) : null,
       closeActions: builtIn.close,
     }

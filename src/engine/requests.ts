@@ -41,11 +41,12 @@ export class Requests {
 
   /**
    * Asks for a pause, resume, cancel, retry or rollback and waits up to 5 s for the event that answers it.
-   * EXECUTION_NOT_FOUND, EXECUTION_STATUS_CONFLICT, CHECKPOINT_NOT_FOUND, CHECKPOINT_GONE, SEQ_CONFLICT.
+   * EXECUTION_NOT_FOUND, EXECUTION_STATUS_CONFLICT, CHECKPOINT_NOT_FOUND, CHECKPOINT_GONE, SEQ_CONFLICT, EXECUTION_KEY_LIVE.
    */
   async control(executionId: string, request: ControlRequest): Promise<ControlAnswer> {
     const { idempotencyKey, action, ...payload } = request
     const view = await this.#find(executionId)
+    await this.#checkKey(view, action)
     const posted = await this.#post(executionId, action, null, withoutAbsent(payload), {
       key: idempotencyKey,
       route: `control ${executionId}`,
@@ -63,6 +64,27 @@ export class Requests {
     }
     if (answer?.type === 'control.refused') throw refusalError(answer.data as unknown as Refusal, execution.status)
     return { execution, effective: answer !== null, replayed: false }
+  }
+
+  /** Cancels an execution for the sake of another; true when it has ended. */
+  async cancelled(executionId: string, reason: string): Promise<boolean> {
+    try {
+      return (await this.control(executionId, { action: 'cancel', reason })).effective
+    } catch (error) {
+      const code = error instanceof CairnError ? error.code : null
+      // It ended by itself meanwhile, and may even be removed by now.
+      if (code === 'EXECUTION_STATUS_CONFLICT' || code === 'EXECUTION_NOT_FOUND') return true
+      throw error
+    }
+  }
+
+  /** What would make an ended execution live again must not, while another one has taken over its executionKey. */
+  async #checkKey({ id, workflowId, executionKey, status }: ExecutionRow, action: ControlAction): Promise<void> {
+    if (executionKey === null || !isFinished(status) || (action !== 'retry' && action !== 'rollback')) return
+    const other = await this.#parts.store.findLiveUnderKey({ id, workflowId, executionKey })
+    if (other === null) return
+    const details = { executionId: other.id, executionStatus: other.status }
+    throw new CairnError('EXECUTION_KEY_LIVE', [other.id, executionKey, other.status], { details })
   }
 
   /** Leaves a signal in the execution's inbox, durably. EXECUTION_NOT_FOUND, SIGNALS_FULL, PAYLOAD_TOO_LARGE. */

@@ -1,11 +1,14 @@
 import type { Json } from '../definition/json.ts'
 import type { Plan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
+import type { ConflictPolicy, ExecutionKey, KeyedStart, ReusePolicy } from '../repository/execution-keys.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
+import type { IdempotencyKey } from '../repository/idempotency.ts'
 import { alreadyDue } from './clock.ts'
 import { FORMAT } from './core/state.ts'
 import { encode } from './encode.ts'
+import { executionKeyOf } from './execution-key.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
 
@@ -24,30 +27,54 @@ export interface StartRequest {
   readonly startAt?: number | undefined
   readonly traceparent?: string | null | undefined
   readonly idempotencyKey?: string | undefined
+  /** A key of the caller's world: at most one live execution of the workflow has it. */
+  readonly executionKey?: string | undefined
+  /** When an execution that has ended had the key: `allow` when left out. */
+  readonly reusePolicy?: ReusePolicy | undefined
+  /** When a live execution has the key: `fail` when left out. */
+  readonly conflictPolicy?: ConflictPolicy | undefined
+}
+
+export interface StartAnswer {
+  readonly execution: ExecutionRow
+  /** A repeat under its idempotency key: nothing was done. */
+  readonly replayed: boolean
+  /** Nothing was started: a live execution has the executionKey. */
+  readonly existing?: boolean
 }
 
 /** How long a start waits to become durable. */
 const START_WITHIN_MS = 10_000
+/** How many that take the key one after another are cancelled for one start. */
+const MOST_CANCELLED = 3
 
 /** Starts executions: each answer means that the execution is durable. */
 export class Starts {
   readonly #parts: NodeParts
   readonly #life: () => NodeLife
   readonly #lifeOrNull: () => NodeLife | null
+  readonly #cancel: (executionId: string) => Promise<boolean>
 
-  /** `life` throws when there is none that may begin anything. */
-  constructor(parts: NodeParts, life: () => NodeLife, lifeOrNull: () => NodeLife | null) {
+  /** `life` throws when there is none that may begin anything; `cancel` tells whether the execution has ended. */
+  constructor(
+    parts: NodeParts,
+    life: () => NodeLife,
+    lifeOrNull: () => NodeLife | null,
+    cancel: (executionId: string) => Promise<boolean>,
+  ) {
     this.#parts = parts
     this.#life = life
     this.#lifeOrNull = lifeOrNull
+    this.#cancel = cancel
   }
 
   /**
    * WORKFLOW_NOT_FOUND, WORKFLOW_ARCHIVED, VERSION_NOT_FOUND, VERSION_DEPRECATED, INPUT_INVALID, PAYLOAD_TOO_LARGE,
-   * IDEMPOTENCY_KEY_REUSED, ENGINE_OVERLOADED; DATABASE_UNAVAILABLE at once while flushes fail, and after 10 s without an
+   * IDEMPOTENCY_KEY_REUSED, EXECUTION_KEY_LIVE, EXECUTION_KEY_USED, ENGINE_OVERLOADED; DATABASE_UNAVAILABLE at once while flushes fail, and after 10 s without an
    * answer: then it may be done all the same, and only one with an idempotency key is safe to repeat.
    */
-  async start(request: StartRequest): Promise<{ execution: ExecutionRow; replayed: boolean }> {
+  async start(request: StartRequest): Promise<StartAnswer> {
+    const executionKey = executionKeyOf(request)
     const { version, plan } = await this.#parts.plans.forStart(request.workflowId, request.version)
     this.#checkInput(plan, request.input ?? null)
     const life = this.#life()
@@ -55,6 +82,7 @@ export class Starts {
     const trouble = life.journal.trouble()
     if (trouble !== null) throw new CairnError('DATABASE_UNAVAILABLE', [], { cause: new Error(trouble) })
     const row = this.#rowOf(request, version, Math.max(FORMAT, plan.format))
+    if (executionKey !== null) return this.#startUnderKey(row, request, executionKey)
     if (request.idempotencyKey !== undefined) return this.#startKeyed(row, request, request.idempotencyKey)
     const written = this.#hasRoom(life, row) ? this.#startHere(life, row) : this.#schedule(life, row)
     return { execution: await this.#within(START_WITHIN_MS, written), replayed: false }
@@ -125,24 +153,50 @@ export class Starts {
   /** The key decides who starts it; a loser answers with the winner's execution. */
   async #startKeyed(row: ExecutionRow, request: StartRequest, key: string) {
     const { store } = this.#parts
-    // What differs from one try to the next, because the caller's middleware makes it anew, is not what is asked for.
-    const { idempotencyKey: _, traceparent: __, correlationId: ___, ...body } = request
-    const { namespace, createdAt: at } = row
-    const requestHash = fingerprint(body)
     const append = this.#scheduled(row)
-    const { resourceId, replayed } = await store.startKeyed(
-      { namespace, route: 'POST executions', key, requestHash, at },
-      append,
-    )
-    if (!replayed) {
-      const life = this.#lifeOrNull()
-      life?.ownership.claimSoon()
-      if (life !== null && row.wakeAt === null && !this.#hasRoom(life, row)) life.hints?.claimable()
-      return { execution: append.insert, replayed }
+    const { resourceId, replayed } = await store.startKeyed(idempotencyOf(row, request, key), append)
+    if (replayed) return { execution: await this.#find(resourceId), replayed }
+    this.#claimSoon(row)
+    return { execution: append.insert, replayed }
+  }
+
+  /** The database decides who has the executionKey. */
+  async #startUnderKey(row: ExecutionRow, request: StartRequest, executionKey: ExecutionKey): Promise<StartAnswer> {
+    const append = this.#scheduled(row)
+    const { idempotencyKey } = request
+    const key = idempotencyKey === undefined ? null : idempotencyOf(row, request, idempotencyKey)
+    const outcome = await this.#vacating(executionKey, () => this.#parts.store.startUnderKey(executionKey, key, append))
+    if (outcome.type === 'started') {
+      this.#claimSoon(row)
+      return { execution: append.insert, replayed: false }
     }
-    const execution = await store.findExecutionView(resourceId)
-    if (execution === null) throw new CairnError('EXECUTION_NOT_FOUND', [resourceId])
-    return { execution, replayed }
+    const execution = await this.#find(outcome.executionId)
+    return { execution, replayed: outcome.type === 'replayed', existing: outcome.type === 'existing' }
+  }
+
+  /** Cancels who has the key and tries again. What has not ended by then keeps it: two are never live at once. */
+  async #vacating({ key }: ExecutionKey, start: () => Promise<KeyedStart>): Promise<KeyedStart> {
+    for (let cancelled = 0; ; cancelled++) {
+      const outcome = await start()
+      if (outcome.type !== 'occupied') return outcome
+      const { executionId, status } = outcome
+      if (cancelled === MOST_CANCELLED || !(await this.#cancel(executionId))) {
+        const details = { executionId, executionStatus: status }
+        throw new CairnError('EXECUTION_KEY_LIVE', [executionId, key, status], { details })
+      }
+    }
+  }
+
+  #claimSoon(row: ExecutionRow): void {
+    const life = this.#lifeOrNull()
+    life?.ownership.claimSoon()
+    if (life !== null && row.wakeAt === null && !this.#hasRoom(life, row)) life.hints?.claimable()
+  }
+
+  async #find(executionId: string): Promise<ExecutionRow> {
+    const execution = await this.#parts.store.findExecutionView(executionId)
+    if (execution === null) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
+    return execution
   }
 
   #rowOf(request: StartRequest, version: number, format: number): ExecutionRow {
@@ -160,6 +214,7 @@ export class Starts {
       triggeredBy: request.triggeredBy ?? null,
       correlationId: request.correlationId ?? null,
       traceparent: request.traceparent ?? null,
+      executionKey: request.executionKey ?? null,
       tags: request.tags ?? [],
       priority: request.priority ?? 0,
       input: request.input ?? null,
@@ -175,4 +230,11 @@ export class Starts {
       updatedAt: now,
     }
   }
+}
+
+/** What differs from one try to the next, because the caller's middleware makes it anew, is not what is asked for. */
+function idempotencyOf(row: ExecutionRow, request: StartRequest, key: string): IdempotencyKey {
+  const { idempotencyKey: _, traceparent: __, correlationId: ___, ...body } = request
+  const { namespace, createdAt: at } = row
+  return { namespace, route: 'POST executions', key, requestHash: fingerprint(body), at }
 }

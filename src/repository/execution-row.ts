@@ -16,6 +16,8 @@ export interface ExecutionRow {
   readonly triggeredBy: string | null
   readonly correlationId: string | null
   readonly traceparent: string | null
+  /** The business key that it was started under; see execution-keys.ts. */
+  readonly executionKey: string | null
   readonly tags: readonly string[]
   /** Higher goes first. */
   readonly priority: number
@@ -66,7 +68,7 @@ export const imageColumns: readonly ArrayColumn<ExecutionImage>[] = [
   { name: 'updated_at', type: 'bigint', of: (row) => row.updatedAt },
 ]
 
-/** How a new execution becomes a row. */
+/** How a new execution becomes a row; one with an executionKey has a statement of its own. */
 export const executionColumns: readonly ArrayColumn<ExecutionRow>[] = [
   { name: 'id', type: 'uuid', of: (row) => row.id },
   { name: 'namespace', type: 'text', of: (row) => row.namespace },
@@ -102,6 +104,7 @@ export const toExecution = (row: StoredExecution): ExecutionRow => ({
   triggeredBy: row.triggered_by,
   correlationId: row.correlation_id,
   traceparent: row.traceparent,
+  executionKey: row.execution_key,
   tags: row.tags,
   priority: row.priority,
   input: row.input as Json,

@@ -24,6 +24,7 @@ export interface ExecutionFilter {
   readonly status?: ExecutionStatus | undefined
   readonly triggeredBy?: string | undefined
   readonly correlationId?: string | undefined
+  readonly executionKey?: string | undefined
   readonly tag?: string | undefined
   /** ms since 1970; both exclusive. */
   readonly createdAfter?: number | undefined
@@ -91,6 +92,7 @@ const summaryColumns = [
   'workflow_executions.triggered_by',
   'workflow_executions.correlation_id',
   'workflow_executions.traceparent',
+  'workflow_executions.execution_key',
   'workflow_executions.tags',
   'workflow_executions.error',
 ] as const
@@ -103,7 +105,7 @@ export async function listExecutions(
   cursor?: string,
 ): Promise<Page<ExecutionSummary>> {
   const after = decodeCursor(cursor)
-  const { workflowId, status, triggeredBy, correlationId, tag, createdAfter, createdBefore } = filter
+  const { workflowId, status, triggeredBy, correlationId, executionKey, tag, createdAfter, createdBefore } = filter
   let query = withNewest(db.selectFrom('workflow_executions'))
     .select(summaryColumns)
     .where('namespace', '=', filter.namespace ?? 'default')
@@ -114,6 +116,7 @@ export async function listExecutions(
   if (status !== undefined) query = query.where('status', '=', status)
   if (triggeredBy !== undefined) query = query.where('triggered_by', '=', triggeredBy)
   if (correlationId !== undefined) query = query.where('correlation_id', '=', correlationId)
+  if (executionKey !== undefined) query = query.where('execution_key', '=', executionKey)
   // The second condition is what lets the planner use the partial index.
   if (tag !== undefined) query = query.where(sql<boolean>`tags @> ${[tag]}::text[] AND tags <> '{}'`)
   if (createdAfter !== undefined) query = query.where('created_at', '>', createdAfter)

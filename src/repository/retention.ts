@@ -92,6 +92,8 @@ WITH gone AS (
   INSERT INTO retired_executions (execution_id) SELECT id FROM gone
 ), keys AS (
   DELETE FROM idempotency_keys k USING gone WHERE k.resource_id = gone.id
+), execution_keys AS (
+  DELETE FROM execution_keys k USING gone WHERE k.execution_id = gone.id
 )
 SELECT id FROM gone`
 

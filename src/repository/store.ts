@@ -1,6 +1,7 @@
 import { claim, findOwned, ownedRows } from './claim.ts'
 import type { Database } from './connection.ts'
 import { eventsAfter, eventsOfMany, rollbacksOf, rollbacksOfMany, tailMany } from './events.ts'
+import { findLiveUnderKey, startUnderKey } from './execution-keys.ts'
 import {
   executionsChangedSince,
   findExecution,
@@ -56,6 +57,8 @@ export const createStore = (database: Database) => ({
   activateVersion: bind(activateVersion, database),
   deprecateVersion: bind(deprecateVersion, database),
   startKeyed: bind(startKeyed, database),
+  startUnderKey: bind(startUnderKey, database),
+  findLiveUnderKey: bind(findLiveUnderKey, database),
   insertInboxKeyed: bind(insertInboxKeyed, database),
   insertWorkflowKeyed: bind(insertWorkflowKeyed, database),
   findKey: bind(findKey, database),

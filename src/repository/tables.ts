@@ -45,6 +45,7 @@ export interface WorkflowExecutionsTable {
   triggered_by: string | null
   correlation_id: string | null
   traceparent: string | null
+  execution_key: string | null
   tags: string[]
   input: JsonColumn
   output: NullableJsonColumn
@@ -112,6 +113,12 @@ export interface NodeLanesTable {
   mark: Generated<number>
 }
 
+export interface ExecutionKeysTable {
+  workflow_id: string
+  key: string
+  execution_id: string
+}
+
 export interface RetiredExecutionsTable {
   execution_id: string
   retired_at: Generated<Date>
@@ -130,4 +137,5 @@ export interface Tables {
   nodes: NodesTable
   node_lanes: NodeLanesTable
   retired_executions: RetiredExecutionsTable
+  execution_keys: ExecutionKeysTable
 }

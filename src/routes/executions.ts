@@ -4,6 +4,7 @@ import type { Json } from '../definition/json.ts'
 import { executionStatuses } from '../engine/core/state.ts'
 import type { WorkflowEngine } from '../engine/engine.ts'
 import { CairnError } from '../errors.ts'
+import { conflictPolicies, reusePolicies } from '../repository/execution-keys.ts'
 import { answer } from './answer.ts'
 import {
   Execution,
@@ -44,6 +45,26 @@ const StartExecution = Type.Object(
     priority: Type.Optional(
       Type.Integer({ minimum: -1000, maximum: 1000, description: 'Higher ones are taken up first; 0 when left out' }),
     ),
+    executionKey: Type.Optional(
+      text(200, {
+        minLength: 1,
+        description:
+          'A business key: at most one live execution of the workflow has it. An execution that is removed frees its key',
+        examples: ['order-4711'],
+      }),
+    ),
+    reusePolicy: Type.Optional(
+      oneOf(reusePolicies, {
+        description:
+          'When the last execution under the key has ended: `allow` (when left out) starts another, `failed_only` unless it completed, `reject` never: 409',
+      }),
+    ),
+    conflictPolicy: Type.Optional(
+      oneOf(conflictPolicies, {
+        description:
+          'When an execution under the key is live: `fail` (when left out) answers 409, `use_existing` 200 with that one, `cancel_existing` cancels it, waits for its end, and starts another',
+      }),
+    ),
     startAt: Type.Optional(
       Type.Unsafe<string>({ ...Timestamp, description: 'Not before this time; now when left out' }),
     ),
@@ -79,6 +100,7 @@ const ListQuery = Type.Object({
   status: Type.Optional(oneOf(executionStatuses)),
   triggeredBy: Type.Optional(text(200)),
   correlationId: Type.Optional(text(200)),
+  executionKey: Type.Optional(text(200)),
   tag: Type.Optional(text(100, { description: 'A tag that it has' })),
   createdAfter: Type.Optional(Type.Unsafe<string>({ ...Timestamp, description: 'Created after this time' })),
   createdBefore: Type.Optional(Type.Unsafe<string>({ ...Timestamp, description: 'Created before this time' })),
@@ -101,7 +123,7 @@ export const executionRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine
         body: ref(StartExecution),
         response: {
           201: answer('Started', ref(Execution), { headers: { location: 'Its address' } }),
-          200: replayAnswer(ref(Execution)),
+          200: replayAnswer(ref(Execution), ', or the live execution under the same executionKey'),
           ...problems(
             'WORKFLOW_NOT_FOUND',
             'VERSION_NOT_FOUND',
@@ -110,6 +132,8 @@ export const executionRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine
             'INPUT_INVALID',
             'PAYLOAD_TOO_LARGE',
             'IDEMPOTENCY_KEY_REUSED',
+            'EXECUTION_KEY_LIVE',
+            'EXECUTION_KEY_USED',
             'ENGINE_OVERLOADED',
             ...bodyProblems,
           ),
@@ -119,7 +143,11 @@ export const executionRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine
     async (request, reply) => {
       const { startAt, ...body } = request.body
       if (!isUuid(body.workflowId)) throw new CairnError('WORKFLOW_NOT_FOUND', [body.workflowId])
-      const { execution, replayed } = await engine.requestStart({
+      const {
+        execution,
+        replayed,
+        existing = false,
+      } = await engine.requestStart({
         ...body,
         workflowId: body.workflowId.toLowerCase(),
         startAt: startAt === undefined ? undefined : toMs('/startAt', startAt),
@@ -128,10 +156,11 @@ export const executionRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine
         traceparent: request.traceparent,
       })
       markReplayed(reply, replayed)
-      reply.code(replayed ? 200 : 201).header('location', locationOfExecution(execution.id))
+      const isThere = replayed || existing
+      reply.code(isThere ? 200 : 201).header('location', locationOfExecution(execution.id))
       const { waitMs = 0 } = request.query
       if (waitMs > 0) await waitForEnd(engine, execution.id, waitMs, reply)
-      if (waitMs > 0 || replayed) return reply.send(executionResource(await readExecution(engine, execution.id)))
+      if (waitMs > 0 || isThere) return reply.send(executionResource(await readExecution(engine, execution.id)))
       return reply.send(executionResource({ ...execution, percentage: 0, path: null }))
     },
   )

@@ -16,9 +16,9 @@ export const IdempotencyHeaders = Type.Object({
 })
 
 /** The 200 of a POST that was already done under its key. */
-export const replayAnswer = (schema: TSchema) =>
-  answer('A repeat under the same Idempotency-Key: nothing was done, this is the present resource', schema, {
-    headers: { 'idempotency-replayed': '`true`' },
+export const replayAnswer = (schema: TSchema, orElse = '') =>
+  answer(`Nothing was done: the present resource of a repeat under the same Idempotency-Key${orElse}`, schema, {
+    headers: { 'idempotency-replayed': '`true` for a repeat' },
   })
 
 /** Says that the request was a repeat. */

@@ -141,6 +141,7 @@ export class Recorder {
       triggeredBy: null,
       correlationId: null,
       traceparent: null,
+      executionKey: null,
       tags: [],
       priority: 0,
       input: state.input,

@@ -36,6 +36,7 @@ export function executionRow(given: Partial<ExecutionRow> = {}): ExecutionRow {
     requested: null,
     triggeredBy: null,
     correlationId: null,
+    executionKey: null,
     traceparent: null,
     tags: [],
     priority: 0,

@@ -16,6 +16,7 @@ t.test('start answers 201 with the execution and its address', async (t) => {
     requested: null,
     triggeredBy: 'ada',
     correlationId: null,
+    executionKey: null,
     tags: ['x', 'y'],
     priority: 5,
     input: { order: 7 },

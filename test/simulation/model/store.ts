@@ -13,7 +13,7 @@ import type { Tables } from './tables.ts'
 import type { Wire } from './wire.ts'
 import * as workflows from './workflows.ts'
 
-/** What the routes alone ask for: the simulation has no routes. */
+/** What the routes alone ask for, and starts with an executionKey: the simulation has neither. */
 type OfRoutes =
   | 'listExecutions'
   | 'listWorkflows'
@@ -23,6 +23,8 @@ type OfRoutes =
   | 'archiveWorkflow'
   | 'activateVersion'
   | 'deprecateVersion'
+  | 'startUnderKey'
+  | 'findLiveUnderKey'
 
 export type ModelStore = Omit<Store, OfRoutes>
 
