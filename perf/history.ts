@@ -46,7 +46,7 @@ function casesOf(store: Store, upkeep: Upkeep, samples: Samples): Record<string,
   const item = { executionId: waiting, kind: 'signal', name: 'go', payload: null, at: now } as const
   const due = (days: number) =>
     Array.from({ length: WORKFLOWS }, (_, i) => ({ workflowId: workflowId(i), before: now - days * DAY_MS }))
-  const compactable = { executionId: snapshotted, through: 2, seen: { seq: 2, at: 0 } }
+  const compactable = { executionId: snapshotted, through: 2, seen: { seq: 2, at: 0 }, pinned: [] }
   return {
     'list: newest': list({}),
     'list: a page in the middle': async () => {

@@ -22,9 +22,9 @@ const BATCH = 1_000
 const REMEMBERED = 10_000
 
 /**
- * Removes what executions with `checkpoints.compact` have left behind: their events up to the newest snapshot at or before the
- * oldest checkpoint that is kept, and the snapshots before that one. Executors note it here; what a node forgets when it dies,
- * a later snapshot notes again.
+ * Removes what executions with `checkpoints.compact` have left behind: their events up to a snapshot, and the snapshots before
+ * that one but those of kept checkpoints. Executors note it here (snapshots.ts says up to where); what a node forgets when it
+ * dies, a later snapshot notes again.
  */
 export class Compaction {
   readonly #entries = new Map<string, Entry>()
@@ -58,7 +58,7 @@ export class Compaction {
   }
 
   async #compact({ upkeep, clock, isStopped }: CompactionRun, compactable: Compactable): Promise<void> {
-    const { executionId, through } = compactable
+    const { executionId, through, pinned } = compactable
     await runBatches(clock, isStopped, async () => {
       const removed = await upkeep.compactEvents(compactable, this.#reached.get(executionId) ?? 0, BATCH)
       if (removed.events === 0) return 'done'
@@ -66,7 +66,7 @@ export class Compaction {
       this.#reached.set(executionId, removed.last)
       return removed.last < through ? 'more' : 'done'
     })
-    if (this.#reached.get(executionId) === through) await upkeep.deleteSnapshotsBefore(executionId, through)
+    if (this.#reached.get(executionId) === through) await upkeep.deleteSnapshotsBefore(executionId, through, pinned)
   }
 }
 

@@ -2,7 +2,7 @@ import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import { keptCheckpoints } from './core/checkpoint.ts'
 import type { Fact } from './core/event.ts'
-import type { ExecutionState } from './core/state.ts'
+import type { Checkpoint, ExecutionState } from './core/state.ts'
 import type { ExecutionWriter } from './execution-writer.ts'
 import type { RollbackRequest } from './inbox-fact.ts'
 import type { Services } from './services.ts'
@@ -38,7 +38,7 @@ export async function rolledBack(
       kept: mailbox.filter((signal) => !before.has(signal.id)),
       resume,
       ...(reason !== undefined && { reason }),
-      ...(plan.checkpoints.compact && { oldestIndex: keptCheckpoints(present())[0]!.index }),
+      ...(plan.checkpoints.compact && { keptCheckpoints: keptUpTo(checkpoint, present()) }),
     }
     // The journal's numbers go on; `at` stays the checkpoint's, so that transition knows how long ago it was.
     state.seq = seq
@@ -52,3 +52,6 @@ export async function rolledBack(
     return { type: 'later' }
   }
 }
+
+const keptUpTo = ({ index: last }: Checkpoint, state: ExecutionState): number[] =>
+  keptCheckpoints(state).flatMap(({ index }) => (index <= last ? [index] : []))

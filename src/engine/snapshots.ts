@@ -1,11 +1,21 @@
 import type { Json } from '../definition/json.ts'
 import type { Append } from '../repository/flush.ts'
+import type { Compactable } from '../repository/retention.ts'
 import { keptCheckpoints } from './core/checkpoint.ts'
 import type { RolledBack } from './core/event.ts'
 import { snapshotOf } from './core/snapshot.ts'
-import { type ExecutionState, isFinished } from './core/state.ts'
+import { type Checkpoint, type ExecutionState, isFinished } from './core/state.ts'
 import { roughBytes } from './json-size.ts'
 import type { Services } from './services.ts'
+
+/** The last event that a snapshot holds. */
+type Seen = Compactable['seen']
+
+/** What must stay readable: the kept checkpoints, and without a snapshot of their own those from `oldestSeq` on. */
+interface Needed {
+  readonly kept: readonly Checkpoint[]
+  readonly oldestSeq: number
+}
 
 /** Events are folded quickly: below this a snapshot saves nothing. */
 const LEAST_BYTES = 64 * 1024
@@ -13,6 +23,9 @@ const LEAST_BYTES = 64 * 1024
 /**
  * Writes an execution's snapshots, outside the flush: when the events since the last one outweigh it, so that all snapshots
  * together cost no more than the journal. A snapshot is a cache; one that fails is only logged.
+ *
+ * With `checkpoints.compact` the journal begins behind a snapshot at or before the last few checkpoints. The older ones that are
+ * kept, which are the root's own, get a snapshot each before that: a loop under the root may go on for ever.
  */
 export class Snapshots {
   readonly #executionId: string
@@ -23,6 +36,8 @@ export class Snapshots {
   #isWriting = false
   /** The seqs of those that were written here and count, ascending. */
   #written: number[] = []
+  /** The seqs of checkpoints that have a snapshot of their own. */
+  readonly #pinned = new Set<number>()
   #rollbacks = 0
 
   constructor(executionId: string, isCompacting: boolean, services: Services) {
@@ -41,8 +56,9 @@ export class Snapshots {
     this.#bytesSince = 0
     this.#lastBytes = Math.max(LEAST_BYTES, roughBytes(snapshot))
     this.#isWriting = true
-    const oldestKept = keptCheckpoints(state)[0]?.seq ?? state.seq
-    void this.#write({ seq: state.seq, at: state.at }, snapshot, oldestKept)
+    const kept = keptCheckpoints(state)
+    const oldest = this.#isCompacting ? state.checkpoints.recent[0] : kept[0]
+    void this.#write({ seq: state.seq, at: state.at }, snapshot, { kept, oldestSeq: oldest?.seq ?? state.seq })
   }
 
   /** What lies between the checkpoint and the rollback is no image of the history that counts. */
@@ -52,7 +68,7 @@ export class Snapshots {
   }
 
   /** The store encodes the state before it first waits, so it may change afterwards. */
-  async #write(last: { readonly seq: number; readonly at: number }, state: Json, oldestKept: number): Promise<void> {
+  async #write(last: Seen, state: Json, { kept, oldestSeq }: Needed): Promise<void> {
     const { store, clock, log } = this.#services
     const { seq } = last
     const rollbacks = this.#rollbacks
@@ -60,10 +76,8 @@ export class Snapshots {
       await store.insertSnapshot({ executionId: this.#executionId, ...last, state, createdAt: clock.now() })
       if (rollbacks !== this.#rollbacks) return
       this.#written.push(seq)
-      await this.#dropBefore(
-        this.#written.findLast((written) => written <= oldestKept),
-        last,
-      )
+      const floor = this.#written.findLast((written) => written <= oldestSeq)
+      if (floor !== undefined) await this.#dropBefore(floor, kept, last)
     } catch (error) {
       log.warn(
         { executionId: this.#executionId, seq, err: error },
@@ -74,12 +88,25 @@ export class Snapshots {
     }
   }
 
-  /** `floor`: the newest snapshot at or before the oldest checkpoint that is kept. What is before it serves nobody. */
-  async #dropBefore(floor: number | undefined, seen: { readonly seq: number; readonly at: number }): Promise<void> {
-    if (floor === undefined) return
+  /** What is before `floor` serves nobody but the kept checkpoints there. */
+  async #dropBefore(floor: number, kept: readonly Checkpoint[], seen: Seen): Promise<void> {
     this.#written = this.#written.filter((seq) => seq >= floor)
     const { store, compaction } = this.#services
-    if (this.#isCompacting) compaction.note({ executionId: this.#executionId, through: floor, seen })
-    else await store.deleteSnapshotsBefore(this.#executionId, floor)
+    const executionId = this.#executionId
+    if (!this.#isCompacting) return store.deleteSnapshotsBefore(executionId, floor)
+    const pinned = kept.filter(({ seq }) => seq < floor)
+    for (const checkpoint of pinned) await this.#pin(checkpoint)
+    compaction.note({ executionId, through: floor, seen, pinned: pinned.map(({ seq }) => seq) })
+  }
+
+  /** Gives a checkpoint a snapshot of its own: then it needs no events. One whose events are gone has had it since before. */
+  async #pin({ seq, at }: Checkpoint): Promise<void> {
+    if (this.#pinned.has(seq)) return
+    const { store, history, clock } = this.#services
+    const executionId = this.#executionId
+    const { state } = await history.load(executionId, seq)
+    const image = snapshotOf(state) as unknown as Json
+    await store.insertSnapshot({ executionId, seq, at, state: image, createdAt: clock.now() })
+    this.#pinned.add(seq)
   }
 }

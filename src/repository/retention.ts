@@ -141,22 +141,26 @@ export interface Compactable {
   readonly through: number
   /** The event at which that was so. */
   readonly seen: { readonly seq: number; readonly at: number }
+  /** The kept checkpoints before `through`: each has a snapshot of its own, and needs no event. */
+  readonly pinned: readonly number[]
 }
 
 /**
  * Removes at most `limit` events of an execution, from the one after `after` up to `through`; returns how many and the seq of the
- * last. Removes nothing from a database that has lost the commits on which that rests.
+ * last. Removes nothing from a database that has lost the commits or the snapshots on which that rests.
  */
 export async function compactEvents(
   { pool }: Database,
-  { executionId, through, seen }: Compactable,
+  { executionId, through, seen, pinned }: Compactable,
   after: number,
   limit: number,
 ): Promise<{ readonly events: number; readonly last: number }> {
   const { rows } = await pool.query<{ events: number; last: number }>(
     `WITH proof AS MATERIALIZED (
        SELECT FROM execution_events v JOIN execution_snapshots s ON s.execution_id = v.execution_id AND s.seq = $2::bigint
-       WHERE v.execution_id = $1::uuid AND v.seq = $3::bigint AND v.at = $4::bigint
+       WHERE v.execution_id = $1::uuid AND v.seq = $3::bigint AND v.at = $4::bigint AND cardinality($7::bigint[]) = (
+         SELECT count(*) FROM execution_snapshots WHERE execution_id = $1::uuid AND seq = ANY ($7::bigint[])
+       )
      ), doomed AS MATERIALIZED (
        SELECT v.seq FROM proof, LATERAL (
          SELECT seq FROM execution_events
@@ -166,7 +170,7 @@ export async function compactEvents(
        DELETE FROM execution_events v USING doomed WHERE v.execution_id = $1::uuid AND v.seq = doomed.seq RETURNING v.seq
      )
      SELECT count(*)::integer AS events, coalesce(max(seq), 0) AS last FROM gone`,
-    [executionId, through, seen.seq, seen.at, after, limit],
+    [executionId, through, seen.seq, seen.at, after, limit, pinned],
   )
   return rows[0]!
 }

@@ -90,17 +90,20 @@ export async function newestSnapshots(
   return portionOf(rows, bytes, toSnapshot)
 }
 
-/** Drops what the newest snapshot at or before `seq` (the oldest checkpoint that is kept) makes superfluous; that one stays. */
-export async function deleteSnapshotsBefore({ db }: Database, executionId: string, seq: number): Promise<void> {
-  await db
-    .deleteFrom('execution_snapshots')
-    .where('execution_id', '=', executionId)
-    .where('seq', '<', (eb) =>
-      eb
-        .selectFrom('execution_snapshots as kept')
-        .select((kept) => kept.fn.max('kept.seq').as('seq'))
-        .where('kept.execution_id', '=', executionId)
-        .where('kept.seq', '<=', seq),
-    )
-    .execute()
+/**
+ * Drops what the newest snapshot at or before `seq` (the oldest checkpoint that is kept) makes superfluous; that one stays, and
+ * so do those at `pinned`.
+ */
+export async function deleteSnapshotsBefore(
+  { pool }: Database,
+  executionId: string,
+  seq: number,
+  pinned: readonly number[] = [],
+): Promise<void> {
+  await pool.query(
+    `DELETE FROM execution_snapshots WHERE execution_id = $1::uuid AND seq <> ALL ($3::bigint[]) AND seq < (
+       SELECT max(seq) FROM execution_snapshots WHERE execution_id = $1::uuid AND seq <= $2::bigint
+     )`,
+    [executionId, seq, pinned],
+  )
 }

@@ -15,7 +15,8 @@ export const createUpkeep = (database: Database) => ({
   purgeRetired: (limit: number) => purgeRetired(database, limit),
   compactEvents: (compactable: Parameters<typeof compactEvents>[1], after: number, limit: number) =>
     compactEvents(database, compactable, after, limit),
-  deleteSnapshotsBefore: (executionId: string, seq: number) => deleteSnapshotsBefore(database, executionId, seq),
+  deleteSnapshotsBefore: (executionId: string, seq: number, pinned: readonly number[]) =>
+    deleteSnapshotsBefore(database, executionId, seq, pinned),
 })
 
 export type Upkeep = ReturnType<typeof createUpkeep>

@@ -117,3 +117,45 @@ t.test('without `compact` nothing goes', async (t) => {
   const events = await engine.store.eventsAfter(keeping, 0, 1_000)
   t.same([events[0]!.seq, events.length], [1, 72])
 })
+
+t.test('a loop under the root sheds its iterations, and the checkpoint before it stays', async (t) => {
+  const { url: databaseUrl } = await createTestDatabase(t)
+  const errors: string[] = []
+  const log = { ...silentLog, error: (_: object, message: string) => void errors.push(message) }
+  const options = { databaseUrl, housekeepingMs: 30, leaseMs: 60_000, drainMs: 0, log }
+  const [first, second] = await Promise.all([
+    startEngine(t, { hold: never }, options),
+    startEngine(t, { hold: never }, { ...options, maxRunning: 0 }),
+  ])
+  const loop = {
+    id: 'loop',
+    type: 'while',
+    config: { condition: 'index < 60', maxIterations: 100, steps: fill('item', 1) },
+  }
+  const last = echo('last', { value: '{{ steps.begin.output }}' })
+  const definition = { checkpoints: { keep: 3, compact: true } }
+  const id = await run(first, [echo('begin', { value: 'kept' }), loop, call('hold'), last], { definition })
+  await seen(second, id, 'step.completed', 'loop[59].item0')
+  const before = await compactedBeyond(second, id, 30)
+  const begin = { index: 0, seq: 2, stepId: 'begin' }
+  t.match(await second.listCheckpoints(id), [begin, { index: 58 }, { index: 59 }, { index: 60 }])
+  const { state } = await second.getCheckpoint(id, 0)
+  t.match(state.steps, { begin: { status: 'completed', output: 'kept' } }, 'its state is whole')
+  t.same(Object.keys(state.steps), ['begin', 'loop'])
+  await t.rejects(second.getCheckpoint(id, 30), { code: 'CHECKPOINT_GONE' })
+  await first.stop()
+
+  const third = await startEngine(t, { hold: never }, options)
+  await third.rollbackToCheckpoint(id, 0, { resume: true })
+  t.match(await third.listCheckpoints(id), [begin], 'and it is the only one that is kept')
+  const again = await compactedBeyond(second, id, before + 60)
+  t.ok((await second.getProgress(id)).lastSeq > again, 'a node that only reads follows')
+  await third.stop()
+
+  const fourth = await startEngine(t, { hold: () => 'on' }, options)
+  t.match(await ended(fourth, id), { status: 'completed', output: 'kept' })
+  t.match(await fourth.listCheckpoints(id), [begin, { stepId: 'item0' }, { stepId: 'hold' }, { stepId: 'last' }])
+  await fourth.rollbackToCheckpoint(id, 0)
+  t.match(await fourth.getProgress(id), { status: 'paused', completedSteps: 1 })
+  t.same(errors, [])
+})

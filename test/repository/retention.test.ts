@@ -187,18 +187,28 @@ t.test(
     await lane.flush([appendOf(executionId!, 2, 20)], false)
     await lane.close()
     const seen = { seq: 18, at: old + 18 }
-    const compactable = { executionId: executionId!, through: 10, seen }
+    const compactable = { executionId: executionId!, through: 10, seen, pinned: [] }
     const none = { events: 0, last: 0 }
     t.same(await upkeep.compactEvents(compactable, 0, 100), none, 'without the snapshot')
     await store.insertSnapshot({ executionId: executionId!, seq: 10, at: old + 10, state: {}, createdAt: 1 })
     t.same(await upkeep.compactEvents({ ...compactable, seen: { seq: 21, at: old + 21 } }, 0, 100), none)
     t.same(await upkeep.compactEvents({ ...compactable, seen: { seq: 18, at: old } }, 0, 100), none)
-    t.same(await upkeep.compactEvents(compactable, 0, 6), { events: 6, last: 6 })
+    t.same(await upkeep.compactEvents({ ...compactable, pinned: [4] }, 0, 100), none, 'without that of a checkpoint')
+    await store.insertSnapshot({ executionId: executionId!, seq: 4, at: old + 4, state: {}, createdAt: 1 })
+    await store.insertSnapshot({ executionId: executionId!, seq: 7, at: old + 7, state: {}, createdAt: 1 })
+    t.same(await upkeep.compactEvents({ ...compactable, pinned: [4] }, 0, 6), { events: 6, last: 6 })
     t.same(await upkeep.compactEvents(compactable, 6, 6), { events: 4, last: 10 })
     t.same(await upkeep.compactEvents(compactable, 10, 6), none)
     t.same(
       (await store.eventsAfter(executionId!, 0, 3)).map(({ seq }) => seq),
       [11, 12, 13],
+    )
+    await upkeep.deleteSnapshotsBefore(executionId!, 10, [4])
+    const found = await Promise.all([9, 20].map((seq) => store.newestSnapshot(executionId!, seq)))
+    t.same(
+      found.map((snapshot) => snapshot?.seq),
+      [4, 10],
+      'a checkpoint keeps its own',
     )
   },
 )

@@ -24,6 +24,13 @@ export function forgetCheckpointsBefore({ checkpoints }: ExecutionState, index: 
   checkpoints.root = checkpoints.root.filter((checkpoint) => checkpoint.index >= index)
 }
 
+/** Those that are not among `indexes` are no longer kept. */
+export function keepCheckpoints({ checkpoints }: ExecutionState, indexes: readonly number[]): void {
+  const kept = new Set(indexes)
+  checkpoints.recent = checkpoints.recent.filter(({ index }) => kept.has(index))
+  checkpoints.root = checkpoints.root.filter(({ index }) => kept.has(index))
+}
+
 /** All that are kept, oldest first. */
 export function keptCheckpoints(state: ExecutionState): readonly Checkpoint[] {
   const kept = new Map<number, Checkpoint>()

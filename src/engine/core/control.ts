@@ -1,5 +1,5 @@
 import type { Json } from '../../definition/json.ts'
-import { forgetCheckpointsBefore } from './checkpoint.ts'
+import { forgetCheckpointsBefore, keepCheckpoints } from './checkpoint.ts'
 import { resolve } from './data.ts'
 import type { ExecutionError, Refusal, RolledBack } from './event.ts'
 import { pending } from './pending.ts'
@@ -113,6 +113,7 @@ export function rollBack(turn: Turn, event: RolledBack): void {
   state.requested = null
   state.pauseRequest = null
   state.mailbox.push(...event.kept)
+  if (event.keptCheckpoints !== undefined) keepCheckpoints(state, event.keptCheckpoints)
   if (event.oldestIndex !== undefined) forgetCheckpointsBefore(state, event.oldestIndex)
   state.recoveries = 0
   state.runningAttempts = 0

@@ -109,7 +109,9 @@ export interface RolledBack extends Answer {
   readonly kept: readonly Signal[]
   /** Goes on at once instead of being paused. */
   readonly resume: boolean
-  /** With compaction: the oldest checkpoint that was kept. What earlier ones need may be gone, though the one gone back to kept them. */
+  /** With compaction: which checkpoints up to this one were kept. What others need may be gone, though this one kept them. */
+  readonly keptCheckpoints?: readonly number[]
+  /** In place of `keptCheckpoints`, in older histories: the oldest one that was kept. */
   readonly oldestIndex?: number
 }
 
