@@ -43,7 +43,8 @@ const lives: Record<string, readonly Point[]> = {
     'after flush condition.evaluated',
     'after flush execution.retried',
   ],
-  'in the middle of a rollback and of a snapshot': [
+  'in the middle of a pause, of a rollback and of a snapshot': [
+    'during flush execution.paused',
     'before flush execution.completed',
     'after read checkpoint',
     'before flush execution.rolled_back',

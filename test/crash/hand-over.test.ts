@@ -61,7 +61,8 @@ t.test('a start under a key is repeated elsewhere when its node died: there is o
 })
 
 t.test('a start that was answered is there when its node is dead', parallel, async (t) => {
-  const { databaseUrl, ledger, workflowId, sql } = await prepare(t)
+  const prepared = await prepare(t)
+  const { databaseUrl, ledger, workflowId, sql } = prepared
   const environment = { DATABASE_URL: databaseUrl, LEDGER_URL: ledger.url, START: workflowId }
   const unsent = startVictim(t, { ...environment, DIE_AT: 'before flush start' })
   t.equal(await endOf(unsent), 'SIGKILL')
@@ -71,7 +72,7 @@ t.test('a start that was answered is there when its node is dead', parallel, asy
   answered.kill('SIGKILL')
   t.equal(await endOf(answered), 'SIGKILL')
   t.same(await sql(`SELECT id FROM workflow_executions WHERE id = '${executionId}'`), [{ id: executionId }])
-  const scene = { databaseUrl, ledger, workflowId, executionId, sql }
+  const scene = { ...prepared, executionId }
   await deadAreSwept(scene)
   await goesOn(t, scene)
 })

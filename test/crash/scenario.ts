@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { compile } from '../../src/definition/compile.ts'
 import type { Plan } from '../../src/definition/plan.ts'
 import { type Action, ActionError, defineAction } from '../../src/engine/actions/action.ts'
-import { ActionRegistry } from '../../src/engine/actions/registry.ts'
+import { ActionRegistry, builtInActions } from '../../src/engine/actions/registry.ts'
 import type { JournalEvent } from '../../src/engine/core/event.ts'
 import { WorkflowEngine } from '../../src/engine/engine.ts'
 import type { Seams } from '../../src/engine/node-process.ts'
@@ -47,13 +47,16 @@ export function scenarioEngine(options: {
     leaseMs,
     maxRunning,
     parkAfterMs: 20,
+    // The tests' own servers, for http_request.
+    targets: { http: { allowPrivateNetwork: true } },
     actions: [ledgerAction(ledgerUrl)],
     observer: { ...noObserver, ...observer },
   }
   return new WorkflowEngine(settings, seams)
 }
 
-const step = (id: string, config: object = {}, rest: object = {}): object => ({
+/** A step that tells the ledger. */
+export const step = (id: string, config: object = {}, rest: object = {}): object => ({
   id,
   name: id,
   type: 'action',
@@ -92,7 +95,8 @@ export const definition = {
 
 /** What the definition is compiled to. */
 export function planOf(definition: object): Plan {
-  const result = compile(definition, new ActionRegistry([ledgerAction('')]).shapes())
+  const actions = [...builtInActions().actions, ledgerAction('')]
+  const result = compile(definition, new ActionRegistry(actions).shapes())
   if ('faults' in result) throw new Error(JSON.stringify(result.faults))
   return result.plan
 }

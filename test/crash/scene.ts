@@ -1,14 +1,19 @@
 import type { Test } from 'tap'
+import type { JournalEvent } from '../../src/engine/core/event.ts'
+import type { WorkflowEngine } from '../../src/engine/engine.ts'
+import type { ExecutionRow } from '../../src/repository/execution-row.ts'
+import { journalOf } from '../engine/running-engine.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { withClient } from '../harness/server.ts'
 import { violationsOf } from './comparison.ts'
 import { executionOf, type Ledger, startLedger } from './ledger.ts'
 import type { Point } from './points.ts'
 import { endOf, startVictim } from './processes.ts'
-import { definition, drive, planOf, scenarioEngine } from './scenario.ts'
+import { drive, definition as everything, planOf, scenarioEngine } from './scenario.ts'
 
-/** An execution of the scenario on a database of its own, and the world that it acts on. */
+/** An execution, by default of the scenario, on a database of its own, and the world that it acts on. */
 export interface Scene {
+  readonly definition: object
   readonly databaseUrl: string
   readonly ledger: Ledger
   readonly workflowId: string
@@ -17,7 +22,7 @@ export interface Scene {
 }
 
 /** The execution is due, and nobody has run it yet. */
-export async function prepare(t: Test): Promise<Scene> {
+export async function prepare(t: Test, definition: object = everything): Promise<Scene> {
   const { url: databaseUrl } = await createTestDatabase(t)
   const ledger = await startLedger(t)
   // A node without room leaves the start to others.
@@ -27,14 +32,17 @@ export async function prepare(t: Test): Promise<Scene> {
   const executionId = await engine.startExecution(workflowId, 'test')
   await engine.stop()
   const sql = (text: string) => withClient(databaseUrl, async (client) => (await client.query(text)).rows)
-  return { databaseUrl, ledger, workflowId, executionId, sql }
+  return { definition, databaseUrl, ledger, workflowId, executionId, sql }
 }
 
-/** A process takes the execution on and is killed when it comes to the point; with `STOP_AT` it is on its way out by then. */
+/**
+ * A process takes the execution on and is killed when it comes to the point; with `STOP_AT` it is on its way out by then. It
+ * drives the execution through the scenario unless it is told not to.
+ */
 export async function dies(
   t: Test,
   scene: Scene,
-  how: { DIE_AT: Point; STOP_AT?: Point; LEASE_MS?: string },
+  how: { DIE_AT: Point; STOP_AT?: Point; LEASE_MS?: string; UNDRIVEN?: string },
 ): Promise<void> {
   const { databaseUrl, ledger, executionId } = scene
   const victim = startVictim(t, {
@@ -58,14 +66,37 @@ export async function deadAreSwept({ sql }: Scene): Promise<void> {
 
 /** Another process takes the execution to its end, and everything is as if nobody had died. */
 export async function goesOn(t: Test, scene: Scene): Promise<void> {
-  const { databaseUrl, ledger, executionId } = scene
+  const survivor = await survivorOf(t, scene)
+  const history = await drive(survivor, scene.executionId)
+  const execution = await agreed(t, scene, survivor, history)
+  t.equal(execution.status, 'completed')
+  t.same(execution.output, { sum: 3 }, 'the outcome is that of an undisturbed run')
+}
+
+/** Another process takes an execution that nobody drives to its end. Journal and ledger agree; the execution, and its journal. */
+export async function endsElsewhere(t: Test, scene: Scene) {
+  const survivor = await survivorOf(t, scene)
+  await survivor.waitForEnd(scene.executionId, 120_000)
+  const history = await journalOf(survivor, scene.executionId)
+  return { survivor, history, execution: await agreed(t, scene, survivor, history) }
+}
+
+async function survivorOf(t: Test, { databaseUrl, ledger }: Scene): Promise<WorkflowEngine> {
   const survivor = scenarioEngine({ databaseUrl, ledgerUrl: ledger.url })
   t.teardown(() => survivor.stop())
   await survivor.start()
-  const history = await drive(survivor, executionId)
+  return survivor
+}
+
+/** The execution as the survivor has it, when the world heard what the journal says. */
+export async function agreed(
+  t: Test,
+  { ledger, executionId, definition }: Scene,
+  survivor: WorkflowEngine,
+  history: readonly JournalEvent[],
+): Promise<ExecutionRow> {
   const execution = await survivor.getExecution(executionId)
   const entries = ledger.entries.filter((entry) => executionOf(entry) === executionId)
   t.same(violationsOf({ plan: planOf(definition), execution, history, entries }), [])
-  t.equal(execution.status, 'completed')
-  t.same(execution.output, { sum: 3 }, 'the outcome is that of an undisturbed run')
+  return execution
 }

@@ -4,9 +4,10 @@ import { drive, scenarioEngine } from './scenario.ts'
 /*
  * The process that dies: it runs the scenario and gets the signal SIGNAL (SIGKILL, or SIGSTOP to stand still) when it comes to
  * the point DIE_AT. At the point STOP_AT it begins to stop in good order, for deaths on the way out. START names the workflow
- * of which it begins an execution itself, under the key START_KEY if there is one; otherwise it takes EXECUTION_ID on.
+ * of which it begins an execution itself, under the key START_KEY if there is one; otherwise it takes EXECUTION_ID on, and
+ * leaves it to itself when it is UNDRIVEN.
  */
-const { DATABASE_URL, LEDGER_URL, EXECUTION_ID, DIE_AT, STOP_AT, START, START_KEY, SIGNAL, LEASE_MS } =
+const { DATABASE_URL, LEDGER_URL, EXECUTION_ID, DIE_AT, STOP_AT, START, START_KEY, SIGNAL, LEASE_MS, UNDRIVEN } =
   process.env as Record<string, string>
 
 // It must not outlive a test that is killed itself.
@@ -33,7 +34,8 @@ if (START !== undefined) {
 }
 // On the way out nobody answers its requests any more.
 if (EXECUTION_ID !== undefined) {
-  await drive(engine, EXECUTION_ID).then(missed, () => (STOP_AT === undefined ? missed() : undefined))
+  const over = UNDRIVEN === undefined ? drive(engine, EXECUTION_ID) : engine.waitForEnd(EXECUTION_ID, 600_000)
+  await over.then(missed, () => (STOP_AT === undefined ? missed() : undefined))
 }
 process.on('message', () => void engine.stop().then(() => process.disconnect()))
 
