@@ -23,7 +23,7 @@ export async function lossOf(
   store: Pick<Store, 'findOwned'>,
   node: string,
   lanes: readonly LaneWriter[],
-  owned: OwnedExecutions,
+  owned: Pick<OwnedExecutions, 'idsHeld'>,
 ): Promise<string | null> {
   const stand = await Promise.all(lanes.map((lane) => lane.stands?.() ?? true))
   if (stand.includes(false)) return 'a failover lost commits that were acknowledged to it'
