@@ -37,13 +37,14 @@ export class Cluster {
     return this.#nodes.filter((node) => !node.isGone)
   }
 
-  /** Starts a node; it kills itself at its `nth` coming to the point, if one is given. */
-  start(death?: { point: Point; nth: number }): NodeChild {
+  /** Starts a node; at its `nth` coming to the point, if one is given, it kills itself, or sends itself the `signal`. */
+  start(fate?: { point: Point; nth: number; signal?: 'SIGSTOP' }, given: { leaseMs?: number } = {}): NodeChild {
     const child = spawn(process.execPath, [path.join(import.meta.dirname, 'node.ts')], {
       env: {
         ...childEnvironment,
         ...this.#environment,
-        ...(death && { DIE_AT: death.point, DIE_AT_NTH: String(death.nth) }),
+        ...(given.leaseMs !== undefined && { LEASE_MS: String(given.leaseMs) }),
+        ...(fate && { DIE_AT: fate.point, DIE_AT_NTH: String(fate.nth), SIGNAL: fate.signal ?? 'SIGKILL' }),
       },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })

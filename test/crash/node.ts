@@ -4,17 +4,17 @@ import { scenarioEngine } from './scenario.ts'
 
 /*
  * One whole node as a process: engine and HTTP. It tells its parent where it listens and, at each beginning of a life, under
- * which id. At its nth coming to the point DIE_AT it is killed.
+ * which id. At its nth coming to the point DIE_AT it gets the signal SIGNAL, and does nothing more before it is continued.
  */
-const { DATABASE_URL, LEDGER_URL, LEASE_MS, DIE_AT, DIE_AT_NTH } = process.env as Record<string, string>
+const { DATABASE_URL, LEDGER_URL, LEASE_MS, DIE_AT, DIE_AT_NTH, SIGNAL } = process.env as Record<string, string>
 
 // It must not outlive its parent.
 process.on('disconnect', () => process.exit(1))
 
 let left = Number(DIE_AT_NTH ?? 1)
 const at: AtPoint = (point) => {
-  if (point !== DIE_AT || --left > 0) return
-  process.kill(process.pid, 'SIGKILL')
+  if (point !== DIE_AT || --left !== 0) return
+  process.kill(process.pid, SIGNAL)
 }
 
 const { openStorage } = pointsOf(at)

@@ -2,12 +2,11 @@ import { type AtPoint, observeAttempts, pointsOf } from './points.ts'
 import { drive, scenarioEngine } from './scenario.ts'
 
 /*
- * The process that dies: it runs the scenario and gets the signal SIGNAL (SIGKILL, or SIGSTOP to stand still) when it comes to
- * the point DIE_AT. At the point STOP_AT it begins to stop in good order, for deaths on the way out. START names the workflow
- * of which it begins an execution itself, under the key START_KEY if there is one; otherwise it takes EXECUTION_ID on, and
- * leaves it to itself when it is UNDRIVEN.
+ * The process that dies: it runs the scenario and is killed when it comes to the point DIE_AT. At the point STOP_AT it begins
+ * to stop in good order, for deaths on the way out. START names the workflow of which it begins an execution itself, under the
+ * key START_KEY if there is one; otherwise it takes EXECUTION_ID on, and leaves it to itself when it is UNDRIVEN.
  */
-const { DATABASE_URL, LEDGER_URL, EXECUTION_ID, DIE_AT, STOP_AT, START, START_KEY, SIGNAL, LEASE_MS, UNDRIVEN } =
+const { DATABASE_URL, LEDGER_URL, EXECUTION_ID, DIE_AT, STOP_AT, START, START_KEY, LEASE_MS, UNDRIVEN } =
   process.env as Record<string, string>
 
 // It must not outlive a test that is killed itself.
@@ -18,7 +17,7 @@ const at: AtPoint = (point) => {
   if (point === STOP_AT) void missed()
   if (point !== DIE_AT || isHit) return
   isHit = true
-  process.kill(process.pid, (SIGNAL as NodeJS.Signals | undefined) ?? 'SIGKILL')
+  process.kill(process.pid, 'SIGKILL')
 }
 
 const engine = scenarioEngine({
@@ -41,7 +40,6 @@ process.on('message', () => void engine.stop().then(() => process.disconnect()))
 
 /** If even its stop does not come to the point at which it was to die, the test is told, instead of waiting for ever. */
 async function missed(): Promise<void> {
-  if (SIGNAL !== undefined) return
   await engine.stop()
   process.exit(3)
 }
