@@ -2,9 +2,10 @@
  * A node stands still for longer than its lease (SIGSTOP), others go on with what it had, and it wakes up late (SIGCONT): it
  * commits nothing, begins no attempt, learns that it is dead, and begins anew.
  */
+import type { ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import type { JournalEvent } from '../../src/engine/core/event.ts'
-import { listen, sendJson } from '../engine/actions/loopback.ts'
+import { listen, type Received, sendJson } from '../engine/actions/loopback.ts'
 import { latch } from '../engine/running-engine.ts'
 import { until } from '../harness/condition.ts'
 import { createTestStore } from '../harness/rows.ts'
@@ -29,7 +30,10 @@ async function open(t: Test, delivery: Delivery) {
   const [asked, gate] = [latch(), latch()]
   const entries: Entry[] = []
   let isHeld = false
-  const service = await listen(t, async ({ headers }, response) => {
+  // Its connection is kept, so that what a late node sends is there at once.
+  const service = await listen(t, answered, { keepAliveMs: 600_000 })
+  async function answered({ url, headers }: Received, response: ServerResponse): Promise<void> {
+    if (url === '/warm') return sendJson(response, 'warm')
     entries.push({ path: 'ask', key: String(headers['idempotency-key']), attempt: 1 })
     const nth = entries.length
     if (isHeld && nth === 1) {
@@ -37,15 +41,16 @@ async function open(t: Test, delivery: Delivery) {
       await gate.promise
     }
     sendJson(response, `answer ${nth}`)
+  }
+  const request = (id: string, rest: object = {}) => ({
+    id,
+    type: 'action',
+    config: { type: 'http_request', method: 'POST', url: `${service.url}/${id}` },
+    ...rest,
   })
-  const ask = { type: 'http_request', method: 'POST', url: service.url }
   const definition = {
     name: 'asking',
-    steps: [
-      step('before'),
-      { id: 'ask', type: 'action', config: ask, delivery },
-      step('after', { value: '{{ data }}' }),
-    ],
+    steps: [request('warm'), request('ask', { delivery }), step('after', { value: '{{ data }}' })],
   }
   const cluster = new Cluster({ databaseUrl, ledgerUrl: ledger.url, leaseMs: 60_000 })
   t.teardown(() => cluster.kill())
@@ -134,13 +139,13 @@ t.test('in the middle of an at_most_once http_request: it fails elsewhere, and s
   t.equal(scene.asks(), 1)
 })
 
-for (const [path, what] of [
-  ['ask', 'an http_request'],
-  ['after', 'an action that asks for itself whether it may'],
+for (const [point, when] of [
+  ['after flush step.completed', 'before it looks whether it may perform an http_request'],
+  ['before perform ask', 'after it has looked whether it may perform an http_request'],
 ] as const) {
-  t.test(`right before it performs ${what}: performed elsewhere, and not by the late node`, parallel, async (t) => {
+  t.test(`right ${when}: performed elsewhere, and not by the late node`, parallel, async (t) => {
     const scene = await open(t, 'at_least_once')
-    const late = scene.cluster.start({ point: `before perform ${path}`, nth: 1, signal: 'SIGSTOP' }, { leaseMs })
+    const late = scene.cluster.start({ point, nth: 1, signal: 'SIGSTOP' }, { leaseMs })
     const id = await scene.begin(late)
     scene.cluster.start()
     t.match(await scene.ended(id), { status: 'completed', output: 'answer 1' })

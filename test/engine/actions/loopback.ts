@@ -24,10 +24,11 @@ export interface Loopback {
   readonly received: Received[]
 }
 
-/** A real HTTP server for one test, on loopback; it is closed with the test. */
+/** A real HTTP server for one test, on loopback; it is closed with the test. It keeps idle connections for `keepAliveMs`. */
 export async function listen(
   t: Test,
   answer: (request: Received, response: ServerResponse, raw: IncomingMessage) => void,
+  { keepAliveMs = 5_000 } = {},
 ): Promise<Loopback> {
   const received: Received[] = []
   const listener: RequestListener = async (request, response) => {
@@ -38,7 +39,7 @@ export async function listen(
     received.push(seen)
     answer(seen, response, request)
   }
-  const server = createServer(listener)
+  const server = createServer({ keepAliveTimeout: keepAliveMs }, listener)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => {
     server.closeAllConnections()
