@@ -32,6 +32,7 @@ t.test('good steps of every type have no faults', async (t) => {
       correlation: 'signal.payload.id == input.id',
       timeoutMs: 5,
       onTimeout: 'continue',
+      transient: true,
     }),
     step('parallel', { steps: [echo('x'), echo('y')], join: 2, onFailure: 'continue' }),
     step('race', { branches: [{ name: 'a', steps: [echo('x')] }, { steps: [echo('y')] }], decidedBy: 'all_steps' }),

@@ -13,6 +13,8 @@ export interface WaitForSignalPlan extends StepPlanBase {
   /** How long it waits at most, in milliseconds; null: for ever. */
   readonly patience: Template | null
   readonly onTimeout: 'fail' | 'continue'
+  /** What came before it began is not for it. */
+  readonly transient: boolean
 }
 
 const schema = Type.Object(
@@ -26,6 +28,13 @@ const schema = Type.Object(
           ExpressionText('Whether it is the one that is waited for; it sees `signal.payload`.', [
             'signal.payload.orderId == input.orderId',
           ]),
+        ),
+        transient: Type.Optional(
+          Type.Boolean({
+            default: false,
+            description:
+              'Whether only a signal counts that comes while the step waits; an earlier one stays for others',
+          }),
         ),
         timeoutMs: Type.Optional(
           Type.Union([durationMs('So long'), Type.String({ minLength: 1 })], {
@@ -49,7 +58,7 @@ const schema = Type.Object(
     additionalProperties: false,
     title: 'Wait for a signal',
     description:
-      'Takes the oldest signal of that name, also one that came before; its payload is the output. An execution that waits takes no memory',
+      'Takes the oldest signal of that name, also one that came before, unless it is transient; its payload is the output. An execution that waits takes no memory',
   },
 )
 
@@ -57,13 +66,14 @@ export const waitForSignalStep: StepLanguage<WaitForSignalPlan> = {
   schema,
   format: 2,
   compile(compiler, plan) {
-    const { signal, timeoutMs, onTimeout } = compiler.config
+    const { signal, timeoutMs, onTimeout, transient } = compiler.config
     plan.signal = String(signal)
     plan.correlation = compiler.expression('correlation', ['signal'])
     if (typeof timeoutMs === 'string' && !timeoutMs.includes('{{'))
       compiler.fault('timeoutMs', 'is a text: write a number, or an expression in {{ }}')
     plan.patience = compiler.template(timeoutMs, ['timeoutMs'])
     plan.onTimeout = onTimeout === 'continue' ? 'continue' : 'fail'
+    plan.transient = transient === true
     if (timeoutMs === undefined && onTimeout !== undefined)
       compiler.fault('onTimeout', 'is for a wait with timeoutMs; leave it out, or set one')
   },

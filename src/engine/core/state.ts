@@ -105,7 +105,12 @@ export interface StepState {
   frame?: Frame
   /** The answer to its `decide` is outstanding. */
   deciding?: true
+  /** seq after which a signal must have come to be for it. */
+  since?: number
 }
+
+/** A signal that no step has taken yet, and where it stands in the journal; absent where a release before this one wrote it. */
+export type KeptSignal = Signal & { readonly seq?: number }
 
 /** The state of one execution: what its effective history folds to. Plain data plus one Map; see snapshot.ts for its JSON. */
 export interface ExecutionState {
@@ -138,7 +143,7 @@ export interface ExecutionState {
   progress: number
   percentage: number
   checkpoints: { next: number; recent: Checkpoint[]; root: Checkpoint[] }
-  mailbox: Signal[]
+  mailbox: KeptSignal[]
   /** seq of the last event that is no refusal: what a caller's `seq` guard is held against. */
   changedSeq: number
   /** Takeovers since the last step event; five are a crash loop. */

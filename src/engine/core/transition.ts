@@ -77,7 +77,7 @@ function apply(turn: Turn, event: Event): void {
     case 'execution.failed':
       return control.failExecution(turn, event.data.error)
     case 'signal.received':
-      turn.state.mailbox.push(event.data.signal)
+      turn.state.mailbox.push({ ...event.data.signal, seq: event.seq })
       if (!isFinished(turn.state.status)) lookAgain(turn, event.data.signal.name)
       return
     default:

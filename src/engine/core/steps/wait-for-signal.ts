@@ -13,20 +13,21 @@ import { askToDecide, complete, failure, isOpen } from './step.ts'
  *    └──▶ waiting ──a signal of that name came, or another waiter took one: is it here now?──▶ completed
  *            └──its time is over──▶ failed | completed with null
  */
-export function begin(turn: Turn, _plan: WaitForSignalPlan, step: StepState): void {
+export function begin(turn: Turn, { transient }: WaitForSignalPlan, step: StepState): void {
   step.entered = true
+  if (transient) step.since = turn.state.seq
   turn.state.waiters = [...openWaiters(turn.state), step.path]
   askToDecide(turn, step)
 }
 
 export const isUndecided = (step: StepState): boolean => step.deciding === true
 
-/** Takes the oldest signal that fits; without one it waits. Null: it waits already. */
+/** Takes the oldest signal that fits, of those that came since it began when it is transient; without one it waits. Null: it waits already. */
 export function decide({ stepPlan, state, step, scope }: Deciding): Fact | null {
   const { signal: wanted, correlation, patience } = stepPlan as WaitForSignalPlan
   const { path } = step
-  const taken = state.mailbox.find(({ name, payload }) => {
-    if (name !== wanted) return false
+  const taken = state.mailbox.find(({ name, payload, seq }) => {
+    if (name !== wanted || (seq ?? 0) <= (step.since ?? -1)) return false
     const signal: JsonObject = { name, payload }
     return correlation === null || Boolean(correlation.evaluate(narrowed(scope, { locals: { signal } })))
   })

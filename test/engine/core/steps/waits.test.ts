@@ -57,6 +57,16 @@ t.test('a signal that fits is taken, before or after the wait began', async (t) 
   t.equal(before.checkReplay(t).state.status, 'completed')
 })
 
+t.test('a transient wait takes no signal that came before it began; that one stays for another', async (t) => {
+  const transient = of('wait_for_signal', 'now', { signal: 'go', transient: true })
+  const d = new Driver([a('x'), transient, of('wait_for_signal', 'then', { signal: 'go' })]).start()
+  d.signal('go', 'early').complete('x')
+  t.equal(d.status('now'), 'waiting')
+  d.signal('go', 'in time').checkReplay(t)
+  t.equal(d.state.steps.get('now')!.output, 'in time')
+  t.equal(d.state.output, 'early')
+})
+
 t.test('one signal sets one waiter free, and each of two signals one of two', async (t) => {
   const both = () =>
     par('p', [of('wait_for_signal', 'one', { signal: 'go' }), of('wait_for_signal', 'two', { signal: 'go' })])
