@@ -45,7 +45,7 @@ A workflow is JSON: steps in order, each of a type with a \`config\` of its own.
 | \`execution\`, \`workflow\` | ids, names, times |
 | what a step around it names | an item, an index, an error, a signal |
 
-Every example below is carried out by the tests (\`test/examples/language.test.ts\`): it ends as it says. The same as JSON Schema, for
+Every example below is carried out by the tests (\`test/examples/small.test.ts\`): it ends as it says. The same as JSON Schema, for
 editors: \`/schema/workflow.json\`, [workflow.schema.json](../openapi/workflow.schema.json). What goes wrong when: [errors.md](errors.md).
 `
 
