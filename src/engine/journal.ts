@@ -108,6 +108,9 @@ function laneOf(executionId: string, lanes: number): number {
   return (hash >>> 0) % lanes
 }
 
+const rowsOf = ({ events, also = [], sends = [] }: Append): number =>
+  also.reduce((sum, start) => sum + start.events.length, events.length + sends.length)
+
 class LaneQueue {
   readonly #lane: LaneWriter
   readonly #options: JournalOptions
@@ -197,7 +200,7 @@ class LaneQueue {
     let bytes = 0
     let count = 0
     for (const { append } of this.#waiting) {
-      rows += append.events.length
+      rows += rowsOf(append)
       bytes += append.bytes
       if (count > 0 && (rows > FLUSH_ROWS || bytes > FLUSH_BYTES)) break
       this.#waitingBytes -= append.bytes
@@ -256,7 +259,7 @@ class LaneQueue {
     let rows = 0
     let bytes = 0
     for (const { append } of batch) {
-      rows += append.events.length
+      rows += rowsOf(append)
       bytes += append.bytes
     }
     this.#options.onFlush({ rows, bytes, durationMs })

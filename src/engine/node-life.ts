@@ -181,12 +181,27 @@ export class NodeLife {
     this.hints?.left(executor.id)
   }
 
+  /** Something waits in the inbox of an execution. Only a hint: it is durable, and whoever lives polls for it. */
+  tellOwner(executionId: string): void {
+    if (this.owned.has(executionId)) return this.owned.poke(executionId)
+    this.hints?.posted(executionId)
+    this.claimSoon()
+  }
+
+  /** Something may be claimed, here or, when there is no room, elsewhere. */
+  claimSoon(): void {
+    this.ownership.claimSoon()
+    if (!this.ownership.isAlive || this.owned.size >= this.#parts.settings.maxRunning) this.hints?.claimable()
+  }
+
   /** Only now may anybody hear of it. */
   #tell({ id, row }: Executor, append: Append): void {
     const { feed, observer, log } = this.#parts
     this.owned.answered(append.inboxKeys)
     feed.publish(id, append.events)
     this.hints?.committed(id, append.events.at(-1)!.seq)
+    for (const { executionId } of append.sends ?? []) this.tellOwner(executionId)
+    if (append.also !== undefined) this.claimSoon()
     logCommitted(log, row, append)
     observer.committed(row, append)
     const image = append.insert ?? append.row

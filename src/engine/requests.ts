@@ -128,15 +128,7 @@ export class Requests {
     } else if ((await store.insertInbox(item)) === null) {
       throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
     }
-    // Only a hint: the item is durable, and whoever lives polls for it.
-    const life = this.#life()
-    if (life?.owned.has(executionId)) life.owned.poke(executionId)
-    else {
-      life?.ownership.claimSoon()
-      life?.hints?.posted(executionId)
-      const { maxRunning } = this.#parts.settings
-      if (life?.ownership.isAlive === false || (life?.owned.size ?? 0) >= maxRunning) life?.hints?.claimable()
-    }
+    this.#life()?.tellOwner(executionId)
     return { requestId, replayed: false }
   }
 

@@ -29,15 +29,19 @@ export function unnest<Row>(columns: readonly ArrayColumn<Row>[], first: number,
   return `unnest(${arrays.join(', ')}) AS ${alias}(${columnNames(columns)})`
 }
 
-/** `INSERT INTO table (…) SELECT … FROM source, unnest(…)`: the rows, once for each row of `source`. */
+/**
+ * `INSERT INTO table (…) SELECT … FROM source, unnest(…) AS given`: the rows, once for each row of `source`. `given` may hold more
+ * columns than are inserted, for a WHERE that follows.
+ */
 export function insertFrom<Row>(
   source: string,
   table: string,
   columns: readonly ArrayColumn<Row>[],
   first: number,
+  given: readonly ArrayColumn<Row>[] = columns,
 ): string {
   const list = selectList(columns, 'given')
-  return `INSERT INTO ${table} (${columnNames(columns)}) SELECT ${list} FROM ${source}, ${unnest(columns, first, 'given')}`
+  return `INSERT INTO ${table} (${columnNames(columns)}) SELECT ${list} FROM ${source}, ${unnest(given, first, 'given')}`
 }
 
 /** `alias.id, alias.data::json, …`, in the order of `columnNames`. */

@@ -1,7 +1,7 @@
 import { type ArrayColumn, arrayParameters, cast, insertFrom, unnest } from './array-columns.ts'
 import { type AppendedEvent, eventColumns } from './events.ts'
 import { type ExecutionImage, type ExecutionRow, executionColumns, imageColumns } from './execution-row.ts'
-import type { InboxKey } from './inbox.ts'
+import { type InboxKey, type NewInboxItem, type Send, sendColumns, sendFrom } from './inbox.ts'
 import { type StatisticsDelta, type StatisticsRow, statisticsColumns, tally } from './tally.ts'
 
 export type { AppendedEvent, ExecutionImage }
@@ -23,6 +23,13 @@ export interface Append {
    * proves nothing, since this node may have claimed it again before it knew (docs/adr/0018).
    */
   readonly basis?: Basis
+  /** Starts of other executions that are written with it or not at all: their rows and first events. They bring none themselves. */
+  readonly also?: readonly Append[]
+  /**
+   * What it leaves in the inboxes of other executions, in this order: for each only if there is such an execution, which this
+   * very flush may start, and it has not ended.
+   */
+  readonly sends?: readonly NewInboxItem[]
   /** What the journal bounds its flushes by. */
   readonly bytes: number
   readonly statistics: readonly StatisticsDelta[]
@@ -87,6 +94,7 @@ interface Parts {
   readonly inboxKeys: readonly InboxKey[]
   readonly statistics: readonly StatisticsRow[]
   readonly claims: readonly Append[]
+  readonly sends: readonly Send[]
 }
 
 /** By its last event a resent claim is known that has given the execution away already. */
@@ -118,7 +126,8 @@ export interface FlushStatement {
  *
  * Appends come sorted by execution: neighbours land on the same index pages.
  */
-export function flushStatement(fence: Fence, appends: readonly Append[], resend: boolean): FlushStatement {
+export function flushStatement(fence: Fence, given: readonly Append[], resend: boolean): FlushStatement {
+  const appends = withStarts(given)
   const events = appends.flatMap((append) => append.events)
   const parts: Parts = {
     inserts: appends.flatMap(({ insert }) => insert ?? []),
@@ -126,12 +135,11 @@ export function flushStatement(fence: Fence, appends: readonly Append[], resend:
     inboxKeys: appends.flatMap((append) => append.inboxKeys),
     statistics: tally(appends.flatMap((append) => append.statistics)),
     claims: appends.filter((append) => append.basis),
+    sends: sendsOf(given, appends),
   }
-  const { inserts, changes, inboxKeys, statistics, claims } = parts
-  const shape = [resend, inserts.length, changes.length, inboxKeys.length, statistics.length, claims.length]
-    .map(Number)
-    .map(Math.sign)
-    .join('')
+  const { inserts, changes, inboxKeys, statistics, claims, sends } = parts
+  const needs = [resend, inserts.length, changes.length, inboxKeys.length, statistics.length, claims.length]
+  const shape = needs.map(Number).map(Math.sign).join('') + (sends.length > 0 ? '1' : '')
   const values = [
     ...fenceParameters(fence),
     events.length,
@@ -141,10 +149,24 @@ export function flushStatement(fence: Fence, appends: readonly Append[], resend:
     ...(inboxKeys.length > 0 ? arrayParameters(inboxColumns, inboxKeys) : []),
     ...(statistics.length > 0 ? arrayParameters(statisticsColumns, statistics) : []),
     ...(claims.length > 0 ? arrayParameters(claimColumns, claims) : []),
+    ...(sends.length > 0 ? arrayParameters(sendColumns, sends) : []),
   ]
   const text = texts.get(shape) ?? textOf(parts, resend)
   texts.set(shape, text)
   return { shape, text, values }
+}
+
+/** Each append with the starts that it brings. */
+export const withStarts = (appends: readonly Append[]): readonly Append[] =>
+  appends.some(({ also }) => also !== undefined)
+    ? appends.flatMap((append) => [append, ...(append.also ?? [])])
+    : appends
+
+/** A statement does not see the rows that it inserts: for those it is told that they are there. */
+function sendsOf(given: readonly Append[], all: readonly Append[]): readonly Send[] {
+  if (!given.some(({ sends }) => sends !== undefined && sends.length > 0)) return []
+  const started = new Set(all.flatMap(({ insert }) => insert?.id ?? []))
+  return given.flatMap(({ sends = [] }) => sends.map((item) => ({ item, isStarted: started.has(item.executionId) })))
 }
 
 const texts = new Map<string, string>()
@@ -163,7 +185,7 @@ const claimStands = `(${eventAt('c.seq')} = c.at OR (
   (SELECT e.owner FROM workflow_executions e WHERE e.id = c.id) = $1::uuid AND coalesce(${eventAt('c.read_seq')},
     (SELECT c.read_at FROM execution_snapshots s WHERE s.execution_id = c.id AND s.seq = c.read_seq)) = c.read_at))`
 
-function textOf({ inserts, changes, inboxKeys, statistics, claims }: Parts, resend: boolean): string {
+function textOf({ inserts, changes, inboxKeys, statistics, claims, sends }: Parts, resend: boolean): string {
   let next = firstColumn + eventColumns.length
   const ctes: string[] = []
   const take = (count: number): number => {
@@ -202,6 +224,7 @@ function textOf({ inserts, changes, inboxKeys, statistics, claims }: Parts, rese
       ? ''
       : `
     AND NOT EXISTS (SELECT FROM ${unnest(claimColumns, take(claimColumns.length), 'c')} WHERE ${claimStands} IS NOT TRUE)`
+  if (sends.length > 0) ctes.push(`sent AS (${sendFrom('complete', take(sendColumns.length))})`)
   return `
 WITH fence AS MATERIALIZED (
   SELECT FROM node_lanes WHERE ${fenceCondition}${isOurs} FOR KEY SHARE

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Json } from '../definition/json.ts'
+import { type ArrayColumn, insertFrom } from './array-columns.ts'
 import type { Database } from './connection.ts'
 
 export type InboxKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'rollback' | 'signal'
@@ -70,6 +71,35 @@ export function insertInboxFrom(source: string, first: number): string {
 /** The execution's row, held against its removal until the item is committed: retention spares what has an inbox. */
 export const lockedExecution = (id: string): string =>
   `(SELECT FROM workflow_executions WHERE id = ${id}::uuid FOR KEY SHARE) AS execution`
+
+/** What one execution leaves in the inbox of another, in the flush that records why. */
+export interface Send {
+  readonly item: NewInboxItem
+  /** The receiver's row is inserted by the same statement, which cannot see it. */
+  readonly isStarted: boolean
+}
+
+export const sendColumns: readonly ArrayColumn<Send>[] = [
+  { name: 'execution_id', type: 'uuid', of: ({ item }) => item.executionId },
+  { name: 'request_id', type: 'uuid', of: ({ item }) => item.requestId },
+  { name: 'created_at', type: 'bigint', of: ({ item }) => item.at },
+  { name: 'kind', type: 'word', of: ({ item }) => item.kind },
+  { name: 'name', type: 'text', of: ({ item }) => item.name },
+  { name: 'payload', type: 'json', of: ({ item }) => JSON.stringify(item.payload ?? null) },
+  { name: 'is_started', type: 'smallint', of: ({ isStarted }) => Number(isStarted) },
+]
+
+const sentColumns = sendColumns.slice(0, -1)
+
+/**
+ * The items whose receivers are there and have not ended. The receivers' rows are not locked: PostgreSQL passes over a row that
+ * the same statement changes when it is to be locked, and a parent that parks in the flush in which its child ends would
+ * never hear of it. One that ends at the same moment answers without effect. They are looked up one by one.
+ */
+export const sendFrom = (source: string, first: number): string =>
+  `${insertFrom(source, 'execution_inbox', sentColumns, first, sendColumns)}
+  WHERE given.is_started = 1 OR (SELECT e.status FROM workflow_executions e WHERE e.id = given.execution_id)
+    IN ('pending', 'running', 'waiting', 'paused')`
 
 /** Puts an item in an execution's inbox, durably. Its id, or null when there is no such execution. */
 export async function insertInbox({ pool }: Database, item: NewInboxItem): Promise<string | null> {

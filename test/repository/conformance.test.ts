@@ -4,11 +4,12 @@ import { flushCases } from './conformance/flush-cases.ts'
 import { nodeCases } from './conformance/node-cases.ts'
 import { readCases } from './conformance/read-cases.ts'
 import { requestCases } from './conformance/request-cases.ts'
+import { sendCases } from './conformance/send-cases.ts'
 import { openModel, openPostgres } from './conformance/sides.ts'
 
 // The simulation proves something about the engine only as far as its model of PostgreSQL answers as PostgreSQL does.
 
-const cases = { ...flushCases, ...claimCases, ...nodeCases, ...requestCases, ...readCases }
+const cases = { ...flushCases, ...claimCases, ...nodeCases, ...requestCases, ...readCases, ...sendCases }
 
 // Every case has a database of its own.
 t.setTimeout(240_000)

@@ -1,5 +1,7 @@
+import { isFinished } from '../../../src/engine/core/state.ts'
 import type { ExecutionImage, ExecutionRow } from '../../../src/repository/execution-row.ts'
-import type { Append, Fence } from '../../../src/repository/flush.ts'
+import { type Append, type Fence, withStarts } from '../../../src/repository/flush.ts'
+import type { NewInboxItem } from '../../../src/repository/inbox.ts'
 import { tally } from '../../../src/repository/tally.ts'
 import { databaseError } from './errors.ts'
 import { put, remove, type Statement, type Transaction } from './server.ts'
@@ -29,8 +31,9 @@ function claimStands({ events, executions, snapshots }: Tables, node: string, ap
 }
 
 /** src/repository/flush.ts's one statement, clause by clause; the appends come sorted by execution. */
-export const flushStatement = (lane: Fence, appends: readonly Append[], resend: boolean): Statement<FlushOutcome> =>
+export const flushStatement = (lane: Fence, given: readonly Append[], resend: boolean): Statement<FlushOutcome> =>
   function* flush(transaction, tables) {
+    const appends = withStarts(given)
     if (!(yield* fence(tables, lane))) return 'fenced'
     if (!appends.every((append) => claimStands(tables, lane.node, append))) return 'fenced'
     let inserted = 0
@@ -59,8 +62,25 @@ export const flushStatement = (lane: Fence, appends: readonly Append[], resend: 
       if (tables.inbox.get(id)?.requestId === requestId) transaction.change(remove((all) => all.inbox, id))
     }
     count(transaction, appends)
+    const started = new Set(appends.flatMap(({ insert }) => insert?.id ?? []))
+    for (const item of given.flatMap(({ sends = [] }) => sends)) {
+      if (started.has(item.executionId) || isLive(tables, item.executionId)) insertInbox(transaction, tables, item)
+    }
     return 'committed'
   }
+
+const isLive = ({ executions }: Tables, id: string): boolean => {
+  const row = executions.get(id)
+  return row !== undefined && !isFinished(row.status)
+}
+
+/** The item's id is taken at once and seen when it is committed: a later id may be seen before. */
+export function insertInbox(transaction: Transaction, tables: Tables, item: NewInboxItem): string {
+  const id = tables.nextInboxId++
+  const row = { ...item, id: String(id), payload: JSON.stringify(item.payload ?? null) }
+  transaction.change(put((all) => all.inbox, id, row))
+  return row.id
+}
 
 /** src/repository/lane.ts's mark: what the fence rests on moves from an event to the lane's own row. */
 export const markStatement = (lane: Fence): Statement<FlushOutcome> =>

@@ -1,7 +1,7 @@
 import type { Append } from '../../../src/repository/flush.ts'
 import type { IdempotencyKey } from '../../../src/repository/idempotency.ts'
 import type { NewInboxItem } from '../../../src/repository/inbox.ts'
-import { count, insertEvent, insertExecution } from './flush.ts'
+import { count, insertEvent, insertExecution, insertInbox } from './flush.ts'
 import { put, type Statement, type Transaction } from './server.ts'
 import type { KeyRow, Tables } from './tables.ts'
 
@@ -39,14 +39,11 @@ export const keyedInboxStatement = (
     return yield* keyedStatement(key, made, inboxStatement(item))(transaction, tables)
   }
 
-/** The item's id is taken at once and seen when it is committed: a later id may be seen before. */
 export const inboxStatement = (item: NewInboxItem): Statement<string | null> =>
-  function* insertInbox(transaction, tables) {
+  // biome-ignore lint/correctness/useYield: it waits for nobody
+  function* insert(transaction, tables) {
     if (!tables.executions.has(item.executionId)) return null
-    const id = tables.nextInboxId++
-    const row = { ...item, id: String(id), payload: JSON.stringify(item.payload ?? null) }
-    transaction.change(put((all) => all.inbox, id, row))
-    return row.id
+    return insertInbox(transaction, tables, item)
   }
 
 export const startStatement = (append: Append): Statement<void> =>
