@@ -33,6 +33,18 @@ export const ledgerAction = (ledgerUrl: string): Action =>
     },
   })
 
+/** Asks, and ends its process when it is answered: an action that exits, or takes all the memory there is. */
+const fatalAction = defineAction({
+  type: 'fatal',
+  configSchema: Type.Object({ url: Type.String(), how: Type.Enum(['exit', 'kill']) }),
+  async perform({ url, how }) {
+    await fetch(url, { method: 'POST' })
+    if (how === 'exit') process.exit(7)
+    process.kill(process.pid, 'SIGKILL')
+    return { output: null }
+  },
+})
+
 export function scenarioEngine(options: {
   databaseUrl: string
   ledgerUrl: string
@@ -49,7 +61,7 @@ export function scenarioEngine(options: {
     parkAfterMs: 20,
     // The tests' own servers, for http_request.
     targets: { http: { allowPrivateNetwork: true } },
-    actions: [ledgerAction(ledgerUrl)],
+    actions: [ledgerAction(ledgerUrl), fatalAction],
     observer: { ...noObserver, ...observer },
   }
   return new WorkflowEngine(settings, seams)
@@ -95,7 +107,7 @@ export const definition = {
 
 /** What the definition is compiled to. */
 export function planOf(definition: object): Plan {
-  const actions = [...builtInActions().actions, ledgerAction('')]
+  const actions = [...builtInActions().actions, ledgerAction(''), fatalAction]
   const result = compile(definition, new ActionRegistry(actions).shapes())
   if ('faults' in result) throw new Error(JSON.stringify(result.faults))
   return result.plan
