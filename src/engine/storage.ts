@@ -6,6 +6,7 @@ import { createNotifications, type Notifications } from '../repository/notificat
 import { createStore, type Store } from '../repository/store.ts'
 import { createUpkeep, type Upkeep } from '../repository/upkeep.ts'
 import type { EngineSettings } from './engine-options.ts'
+import type { Log } from './log.ts'
 
 /** What a node stands on: PostgreSQL, or the simulation's model of it. */
 export interface Storage {
@@ -29,10 +30,16 @@ export interface Storage {
   close(): Promise<void>
 }
 
+/** What befalls the embedded PostgreSQL is for the operator to know. */
+const reported = (log: Log) => ({
+  onEnded: () => log.error({}, 'the embedded PostgreSQL has ended; it is started again'),
+  onFailed: (err: Error) => log.error({ err }, 'the embedded PostgreSQL does not start; it is tried again'),
+})
+
 /** Opens PostgreSQL, an embedded one when no URL is given. Nothing is connected to before the first statement. */
 export async function openStorage(settings: EngineSettings): Promise<Storage> {
   const { databaseUrl, dataDir, notify, listenUrl, poolSize, prepare, leaseMs, log } = settings
-  const embedded = databaseUrl === null ? await startEmbedded({ dataDir }) : null
+  const embedded = databaseUrl === null ? await startEmbedded({ dataDir, ...reported(log) }) : null
   const database = openDatabase({
     url: embedded?.url ?? databaseUrl!,
     listenUrl,

@@ -15,13 +15,14 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
-import { join, leave, sessionName } from './folder-users.ts'
+import { FolderMembership, type MembershipOptions } from './folder-membership.ts'
+import { leave, sessionName } from './folder-users.ts'
 import { type Unprivileged, unprivileged } from './unprivileged.ts'
 
 /**
  * A real PostgreSQL of our own on a data folder: initialised once, started when nobody runs it, adopted when somebody does
- * (another process, or a server that outlived a killed one), stopped by the last process that leaves it. Reached by a unix
- * socket only.
+ * (another process, or a server that outlived a killed one), started again when it is killed, stopped by the last process
+ * that leaves it. Reached by a unix socket only.
  */
 export interface EmbeddedPostgres {
   /** The database `cairn` on it. */
@@ -48,11 +49,19 @@ const settings = {
 
 const patienceMs = 60_000
 
+export interface EmbeddedOptions extends Partial<Pick<MembershipOptions, 'onEnded' | 'onFailed'>> {
+  readonly dataDir: string
+}
+
 /**
- * Starts or adopts the PostgreSQL on `dataDir` (made when it does not exist; the cluster is its subfolder `postgres`).
- * Errors say what PostgreSQL wrote; its log is `postgres.log` beside the cluster.
+ * Starts or adopts the PostgreSQL on `dataDir` (made when it does not exist; the cluster is its subfolder `postgres`), and
+ * starts it again whenever it ends before it is left. Errors say what PostgreSQL wrote; its log is `postgres.log` in the cluster.
  */
-export async function startEmbedded({ dataDir }: { dataDir: string }): Promise<EmbeddedPostgres> {
+export async function startEmbedded({
+  dataDir,
+  onEnded = () => {},
+  onFailed = () => {},
+}: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const programs = await loadPrograms()
   mkdirSync(dataDir, { recursive: true })
   const folder = realpathSync(dataDir)
@@ -75,23 +84,22 @@ export async function startEmbedded({ dataDir }: { dataDir: string }): Promise<E
       flags,
     ])
   }
-  const session = await connect(cluster, start)
-  const aloneAt = await join(session)
-  await createDatabase(session, 'cairn')
+  const membership = await FolderMembership.join({ open: () => connect(cluster, start), onEnded, onFailed })
+  await createDatabase(membership.session, 'cairn')
 
   let stopped: Promise<void> | undefined
   const stop = async () => {
     // A server that was restarted under us has ended the session: another one tells as well whether anybody is left.
-    const isLast = await leave(session).catch(async () => {
+    const isLast = await membership.leave().catch(async () => {
       const again = await openSession(cluster)
       return !(again instanceof Error) && leave(again).finally(() => again.end())
     })
     if (isLast) await shutDown(cluster)
-    await session.end().catch(() => {})
+    await membership.session.end().catch(() => {})
   }
   return {
     url: serverUrl(cluster, 'cairn'),
-    aloneAt,
+    aloneAt: membership.aloneAt,
     stop() {
       stopped ??= stop()
       return stopped

@@ -30,6 +30,11 @@ export async function join(session: pg.Client): Promise<number | null> {
   return aloneAt
 }
 
+/** Counts this process among the users once more, on another session: the server has ended the one of before. */
+export async function joinAgain(session: pg.Client): Promise<void> {
+  await session.query('SELECT pg_advisory_lock_shared($1)', [lockKey])
+}
+
 async function serverNow(session: pg.Client): Promise<number> {
   const { rows } = await session.query<{ now: number }>(
     'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now',

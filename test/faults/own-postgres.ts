@@ -145,10 +145,8 @@ function serverOn(t: Test, { folder, runner, settings }: Place, cluster: string)
       await pgCtl('stop', '-w', '-t', '120', '-m', mode)
     },
     async kill() {
-      const postmaster = postmasterOf(cluster)
+      const postmaster = await killPostgres(cluster)
       if (postmaster === null) return
-      const pids = await killWithChildren(postmaster)
-      await until('every process of the server is gone', async () => (await alive(pids)).length === 0)
       // A next start would take the killed one, as a zombie that nobody reaps or as a stranger with its number, for alive.
       if (postmasterOf(cluster) === postmaster) rmSync(path.join(cluster, 'postmaster.pid'), { force: true })
       rmSync(path.join(settings.unix_socket_directories!, '.s.PGSQL.5432.lock'), { force: true })
@@ -167,7 +165,16 @@ function serverOn(t: Test, { folder, runner, settings }: Place, cluster: string)
   return server
 }
 
-function postmasterOf(cluster: string): number | null {
+/** SIGKILL of the postmaster of a cluster and of every backend; its id once all are gone, null when none was known. */
+export async function killPostgres(cluster: string): Promise<number | null> {
+  const postmaster = postmasterOf(cluster)
+  if (postmaster === null) return null
+  const pids = await killWithChildren(postmaster)
+  await until('every process of the server is gone', async () => (await alive(pids)).length === 0)
+  return postmaster
+}
+
+export function postmasterOf(cluster: string): number | null {
   try {
     return Number.parseInt(readFileSync(path.join(cluster, 'postmaster.pid'), 'utf8'), 10) || null
   } catch {
