@@ -21,6 +21,8 @@ t.test('good steps of every type have no faults', async (t) => {
     step('until', { condition: 'data > index', steps: [echo('x')], maxIterations: 3 }),
     step('foreach', { items: '{{ data.rows }}', as: 'row', steps: [reading('x', 'row.id + index')], tolerate: '5%' }),
     step('foreach', { items: [1, '{{ data }}'], steps: [reading('x', 'item')] }),
+    step('foreach', { page: [reading('p', 'cursor')], steps: [reading('x', 'item')], tolerate: 3 }),
+    step('foreach', { items: [], grow: { signal: 'more', end: 'enough' }, steps: [reading('x', 'item')] }),
     step('try', { steps: [echo('x')], catch: [{ when: 'error.type == "A"', steps: [reading('y', 'error.message')] }] }),
     step('set', { variables: { n: '{{ 1 + 1 }}' } }),
     step('fail', { error: 'Broken', message: 'since {{ data }}', details: { a: 1 } }),
@@ -96,6 +98,21 @@ t.test('a wait for both or neither, for no time, a time-out without a time', asy
   t.strictSame(faults(step('wait_for_signal', { signal: 'a', onTimeout: 'fail' })), [
     `${at}/onTimeout: is for a wait with timeoutMs; leave it out, or set one`,
   ])
+})
+
+t.test('a foreach has items or pages; what nobody knows yet is no share', async (t) => {
+  const each = (config: JsonObject) => faults(step('foreach', { steps: [echo('x')], ...config }))
+  t.strictSame(each({}), [`${at}/items: is missing: give items, or a page that fetches them`])
+  t.strictSame(each({ items: [], page: [echo('p')] }), [`${at}/items: and page exclude each other`])
+  t.strictSame(each({ page: [echo('p')], grow: { signal: 'more' } }), [
+    `${at}/grow: is for items; a page fetches them until there is no next one`,
+  ])
+  t.strictSame(each({ items: [], grow: { signal: 'more', end: 'more' } }), [
+    `${at}/grow/end: is the signal that adds items; take another name`,
+  ])
+  const unknown = [`${at}/tolerate: is a share of items whose number nobody knows yet: write a number`]
+  t.strictSame(each({ page: [echo('p')], tolerate: '10%' }), unknown)
+  t.strictSame(each({ items: [], grow: { signal: 'more' }, tolerate: '10%' }), unknown)
 })
 
 t.test('complete names a step around it', async (t) => {

@@ -23,6 +23,7 @@ type Draft =
   | { readonly type: 'while' | 'until'; readonly times: number; readonly steps: Draft[] }
   | {
       readonly type: 'foreach'
+      readonly isPaged: boolean
       readonly count: number
       readonly concurrency: number
       readonly tolerate: number
@@ -116,6 +117,7 @@ const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
       weight: 1,
       arbitrary: fc.record({
         type: fc.constant('foreach'),
+        isPaged: fc.boolean(),
         count: fc.nat(3),
         concurrency: fc.integer({ min: 1, max: 2 }),
         tolerate: fc.nat(1),
@@ -236,6 +238,17 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
   }
 }
 
+/** A page of these items, and the same once more behind it. */
+function twoPages(items: readonly number[], naming: Naming): object[] {
+  const [page, wait, done] = [`s${naming.next++}`, `s${naming.next++}`, `s${naming.next++}`]
+  const output = { items, next: '{{ cursor == null ? 1 : null }}' }
+  const steps = [
+    { id: wait, type: 'wait', config: { durationMs: 40 } },
+    { id: done, type: 'complete', config: { scope: page, output } },
+  ]
+  return [{ id: page, type: 'sequential', config: { steps } }]
+}
+
 /** What the types without extras are made of. */
 function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>, naming: Naming): object {
   const inside = (drafts: readonly Draft[]) => nameAll(drafts, naming, false)
@@ -263,7 +276,8 @@ function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>
       const steps = inside(draft.steps)
       // An item that was interrupted and borne leaves no trace by which the undisturbed run could be told of it.
       const isOnce = JSON.stringify(steps).includes('at_most_once')
-      return { items, concurrency, tolerate: isOnce ? 0 : tolerate, steps }
+      const given = draft.isPaged ? { page: twoPages(items, naming) } : { items }
+      return { ...given, concurrency, tolerate: isOnce ? 0 : tolerate, steps }
     }
     case 'try': {
       const steps = inside(draft.steps)

@@ -112,7 +112,7 @@ export function compileBody(
   body: Body,
   all: Compilation,
 ): SequentialPlan {
-  const id = `${owner.id}[${body.label ?? ''}]`
+  const id = `${owner.id}[${body.label ?? body.prefix ?? ''}]`
   const locals = [...owner.locals, ...body.locals]
   const place = { pointer, parent: owner, list, position: owner.children.length, depth: owner.depth + 1, locals }
   const draft = draftOf({ id }, 'sequential', place)

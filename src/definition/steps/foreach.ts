@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { StepCompiler } from '../compile/step-compiler.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
 import { durationMs, StepList, stepFields } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
@@ -6,7 +7,12 @@ import type { StepLanguage } from './step-language.ts'
 
 export interface ForeachPlan extends StepPlanBase {
   readonly type: 'foreach'
-  readonly items: Template
+  /** Null when pages give the items. */
+  readonly items: Template | null
+  /** Signals that add items while the step runs; after `end` came no more are added. Without `end`: when all have ended. */
+  readonly grow: { readonly signal: string; readonly end: string | null } | null
+  /** What gives the items a page at a time. */
+  readonly page: SequentialPlan | null
   /** The name under which the steps inside see their item. */
   readonly as: string
   readonly body: SequentialPlan
@@ -28,10 +34,39 @@ const schema = Type.Object(
     type: Type.Literal('foreach'),
     config: Type.Object(
       {
-        items: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.Unknown())], {
-          description: 'The items: an array, templates allowed, or a template that gives one',
-          examples: ['{{ steps.orders.output }}'],
-        }),
+        items: Type.Optional(
+          Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.Unknown())], {
+            description: 'The items: an array, templates allowed, or a template that gives one',
+            examples: ['{{ steps.orders.output }}'],
+          }),
+        ),
+        page: Type.Optional(
+          StepList(
+            'Instead of items: steps in order that fetch a page of them. Their output is {items, next}; with a `next` that is not null they run again when the items run out, and see it as `cursor`, which is null at first. Only the items of a page are held',
+            { minItems: 1 },
+          ),
+        ),
+        grow: Type.Optional(
+          Type.Object(
+            {
+              signal: Type.String({
+                minLength: 1,
+                maxLength: 200,
+                description: 'Each signal of this name adds its payload as an item while the step runs',
+                examples: ['another-witness'],
+              }),
+              end: Type.Optional(
+                Type.String({
+                  minLength: 1,
+                  maxLength: 200,
+                  description:
+                    'The signal after which none is added; the step waits for it. Without it the step ends when all items have ended',
+                }),
+              ),
+            },
+            { additionalProperties: false, description: 'Lets the list grow' },
+          ),
+        ),
         as: Type.Optional(Name),
         steps: StepList('Steps in order, for each item; `index` is its position, from 0', { minItems: 1 }),
         concurrency: Type.Optional(
@@ -71,15 +106,23 @@ export const foreachStep: StepLanguage<ForeachPlan> = {
   schema,
   format: 2,
   compile(compiler, plan) {
-    const { items, as, concurrency, tolerate, collect } = compiler.config
+    const { items, page, as, concurrency, tolerate, collect } = compiler.config
     if (typeof items === 'string' && !items.includes('{{'))
       compiler.fault('items', 'is a text: write the expression that gives the list in {{ }}')
-    const template = compiler.template(items, ['items'])
-    if (template !== null) plan.items = template
+    if ((items === undefined) === (page === undefined))
+      compiler.fault(
+        'items',
+        page === undefined ? 'is missing: give items, or a page that fetches them' : 'and page exclude each other',
+      )
+    plan.items = compiler.template(items, ['items'])
+    plan.grow = growth(compiler)
     plan.as = typeof as === 'string' ? as : 'item'
     if (reserved.has(plan.as))
       compiler.fault('as', `"${plan.as}" means something else in every expression; choose another name`)
     plan.body = compiler.body(['steps'], { label: null, locals: [plan.as, 'index'] })
+    plan.page = page === undefined ? null : compiler.body(['page'], { label: null, prefix: 'page', locals: ['cursor'] })
+    if (typeof tolerate === 'string' && (plan.page ?? plan.grow) !== null)
+      compiler.fault('tolerate', 'is a share of items whose number nobody knows yet: write a number')
     plan.concurrency = typeof concurrency === 'number' ? concurrency : 1
     plan.tolerate =
       typeof tolerate === 'string'
@@ -88,6 +131,15 @@ export const foreachStep: StepLanguage<ForeachPlan> = {
     plan.collect = (collect ?? 'outputs') as ForeachPlan['collect']
   },
   isLeaf: () => false,
+}
+
+function growth(compiler: StepCompiler): ForeachPlan['grow'] {
+  const { grow, page } = compiler.config
+  if (typeof grow !== 'object' || grow === null || Array.isArray(grow)) return null
+  const { signal, end } = grow
+  if (page !== undefined) compiler.fault('grow', 'is for items; a page fetches them until there is no next one')
+  if (end === signal) compiler.faultAt(['grow', 'end'], 'is the signal that adds items; take another name')
+  return { signal: String(signal), end: typeof end === 'string' ? end : null }
 }
 
 /** Names that every expression knows. */

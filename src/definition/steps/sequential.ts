@@ -14,6 +14,8 @@ export interface SequentialPlan extends StepPlanBase {
 export interface Body {
   /** Which one it is; null: one instance an iteration, and its index is the label. */
   readonly label: string | null
+  /** What stands before the index, where a step has two bodies with an instance an iteration. */
+  readonly prefix?: string
   /** Names that only the steps within it have. */
   readonly locals: readonly string[]
 }

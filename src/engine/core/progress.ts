@@ -30,7 +30,10 @@ function uncounted(state: ExecutionState, plan: StepPlan, path: string): number 
   const step = state.steps.get(path)
   if (step === undefined) return plan.weight
   if (step.status === 'completed' || step.status === 'skipped') return 0
-  if (step.frame?.type === 'each') return plan.weight * (1 - step.frame.ended / Math.max(1, step.frame.total))
+  if (step.frame?.type === 'each') {
+    const { ended, total, growth } = step.frame
+    return growth === undefined ? plan.weight * (1 - ended / Math.max(1, total)) : plan.weight - growth.counted
+  }
   if (step.frame === undefined || step.frame.type === 'loop' || plan.children.length === 0) return plan.weight
   const { frame } = step
   // Those that have lost a race are counted already.

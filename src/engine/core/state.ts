@@ -69,7 +69,7 @@ export type Frame =
       readonly type: 'each'
       /** Empty once all have ended. */
       items: Json[]
-      readonly total: number
+      total: number
       /** Index of the item that begins next; those that are under way. */
       next: number
       active: number[]
@@ -78,6 +78,20 @@ export type Frame =
       failed: number
       /** What `collect` asks for. */
       outputs: Json[]
+      /** While nobody knows how many items there will be. */
+      growth?: {
+        /** Whether more may come. */
+        open: boolean
+        /** Index of the first of `items`: those of pages that are over are gone. */
+        offset: number
+        /** Pages that have been begun, whether the last of them is under way, and what it gets as `cursor`. */
+        pages: number
+        isPaging: boolean
+        cursor: Json
+        /** How much of the step's weight is counted, and how much will be when the items known now have ended. */
+        counted: number
+        goal: number
+      }
     }
   /** `error`: what no catch has taken, or the one that the catch under way has. */
   | { readonly type: 'try'; phase: 'steps' | 'catch' | 'finally'; error: ExecutionError | null; data: DataRef }

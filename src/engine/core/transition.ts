@@ -8,7 +8,7 @@ import * as action from './steps/action.ts'
 import { behaviourOf } from './steps/behaviour.ts'
 import * as condition from './steps/condition.ts'
 import { completeLeaf, failComposite, proceed, skipReached } from './steps/step.ts'
-import { lookAgain } from './steps/wait-for-signal.ts'
+import { lookAgain } from './steps/waiters.ts'
 import { assertNever, planOf, type Turn } from './turn.ts'
 
 /**

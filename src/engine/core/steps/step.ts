@@ -151,7 +151,7 @@ export function instancesOf(plan: StepPlan, step: StepState): Iterable<Instance>
 /** Where a child stands that has one instance only. */
 export const instancePath = (parent: string, child: StepPlan): string =>
   child.type === 'sequential' && child.body !== null
-    ? bodyPath(parent, child.body.label ?? 0)
+    ? bodyPath(parent, child.body.label ?? `${child.body.prefix ?? ''}0`)
     : childPath(parent, child.id)
 
 /** Forgets a step and all inside it: an iteration that is over. */

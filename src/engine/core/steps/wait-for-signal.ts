@@ -3,10 +3,11 @@ import type { WaitForSignalPlan } from '../../../definition/plan.ts'
 import type { Fact } from '../event.ts'
 import { narrowed } from '../scope.ts'
 import type { ExecutionState, StepState } from '../state.ts'
-import { isHeld, planOf, type Turn } from '../turn.ts'
+import type { Turn } from '../turn.ts'
 import type { Deciding } from './behaviour.ts'
 import { durationOf, durationText, shown } from './duration.ts'
-import { askToDecide, complete, failure, isOpen } from './step.ts'
+import { askToDecide, complete, failure } from './step.ts'
+import { listen, listenNoMore, lookAgain } from './waiters.ts'
 
 /*
  * running (is the signal here already?) ──▶ completed
@@ -16,7 +17,7 @@ import { askToDecide, complete, failure, isOpen } from './step.ts'
 export function begin(turn: Turn, { transient }: WaitForSignalPlan, step: StepState): void {
   step.entered = true
   if (transient) step.since = turn.state.seq
-  turn.state.waiters = [...openWaiters(turn.state), step.path]
+  listen(turn, step)
   askToDecide(turn, step)
 }
 
@@ -55,31 +56,14 @@ export function completed(turn: Turn, plan: WaitForSignalPlan, step: StepState):
   const { state } = turn
   const taken = step.meta?.signalId
   state.mailbox = state.mailbox.filter(({ id }) => id !== taken)
-  state.waiters = openWaiters(state).filter((path) => path !== step.path)
+  listenNoMore(turn, step)
   if (taken !== undefined) lookAgain(turn, plan.signal)
   complete(turn, plan, step)
-}
-
-/** A signal of that name came, or one was taken. */
-export function lookAgain(turn: Turn, name: string): void {
-  for (const path of openWaiters(turn.state)) {
-    const step = turn.state.steps.get(path)!
-    if ((planOf(turn.plan, step) as WaitForSignalPlan).signal !== name) continue
-    // While the execution is held it takes none; `resume` asks again.
-    if (isHeld(turn.state)) step.deciding = true
-    else askToDecide(turn, step)
-  }
 }
 
 /** Whether the signal that an answer took is still there: of two that looked at once the first one has it. */
 export const isThere = (state: ExecutionState, signalId: Json | undefined): boolean =>
   signalId === undefined || state.mailbox.some(({ id }) => id === signalId)
-
-const openWaiters = ({ waiters, steps }: ExecutionState): string[] =>
-  (waiters ?? []).filter((path) => {
-    const step = steps.get(path)
-    return step !== undefined && isOpen(step)
-  })
 
 export function due(plan: WaitForSignalPlan, { path }: StepState): Fact {
   if (plan.onTimeout === 'continue')
