@@ -10,6 +10,7 @@ import { stoppingPlugin } from './plugins/stopping.ts'
 import { validationPlugin } from './plugins/validation.ts'
 import { websocketPlugin } from './plugins/websocket.ts'
 import { checkpointRoutes, checkpointSchemas } from './routes/checkpoints.ts'
+import { circuitBreakerRoutes, circuitBreakerSchemas } from './routes/circuit-breakers.ts'
 import { controlRoutes, controlSchemas } from './routes/control.ts'
 import { eventRoutes, eventSchemas } from './routes/events.ts'
 import { executionSchemas } from './routes/execution-resource.ts'
@@ -98,6 +99,7 @@ export function buildApp({
   app.register(eventRoutes, { engine })
   app.register(checkpointRoutes, { engine })
   app.register(statisticsRoutes, { engine })
+  app.register(circuitBreakerRoutes, { engine })
   app.register(streamRoutes, { engine, keepAliveMs: KEEP_ALIVE_MS })
   app.register(healthRoutes, { engine })
   app.register(metricsRoutes, { metricsHandler: metrics?.handle })
@@ -120,5 +122,6 @@ const schemas = [
   ...eventSchemas,
   ...checkpointSchemas,
   ...statisticsSchemas,
+  ...circuitBreakerSchemas,
   ...healthSchemas,
 ]

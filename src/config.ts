@@ -24,6 +24,7 @@ const Environment = Type.Object({
   CAIRN_MAX_RUNNING: Count(10_000, { minimum: 1 }),
   CAIRN_MAX_HELD_BYTES: Count(536_870_912, { minimum: 1 }),
   CAIRN_MAX_ATTEMPTS: Count(1_000, { minimum: 1 }),
+  CAIRN_CIRCUIT_BREAKERS: Switch('on'),
   CAIRN_LEASE_MS: Count(15_000, { minimum: 500 }),
   CAIRN_DRAIN_MS: Count(10_000, { minimum: 0 }),
   CAIRN_PARK_AFTER_MS: Count(1_000, { minimum: 0 }),
@@ -68,6 +69,8 @@ export interface Config {
     readonly maxRunning: number
     readonly maxHeldBytes: number
     readonly maxAttempts: number
+    /** Circuits open by themselves. */
+    readonly circuitBreakers: boolean
     readonly leaseMs: number
     readonly drainMs: number
     readonly parkAfterMs: number
@@ -129,6 +132,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       maxRunning: settings.CAIRN_MAX_RUNNING,
       maxHeldBytes: settings.CAIRN_MAX_HELD_BYTES,
       maxAttempts: settings.CAIRN_MAX_ATTEMPTS,
+      circuitBreakers: settings.CAIRN_CIRCUIT_BREAKERS === 'on',
       leaseMs: settings.CAIRN_LEASE_MS,
       drainMs: settings.CAIRN_DRAIN_MS,
       parkAfterMs: settings.CAIRN_PARK_AFTER_MS,

@@ -47,6 +47,10 @@ export const errors = {
     'PostgreSQL does not answer. Try again shortly; a write may have been done, and is safe to repeat with its Idempotency-Key',
     503,
   ],
+  CIRCUIT_NOT_FOUND: [
+    'No circuit is known for "%s": GET /api/circuit-breakers lists those of targets called in the last week; PATCH sets any',
+    404,
+  ],
   SUBSCRIPTIONS_FULL: ['This socket holds %s subscriptions already, the most it may; open another one', 429],
   UPGRADE_REQUIRED: ['This address is a WebSocket: connect with an upgrade', 426],
   FORMAT_UNKNOWN: [

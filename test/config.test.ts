@@ -34,6 +34,7 @@ t.test('without any setting there are the defaults, frozen throughout', async (t
       maxRunning: 10_000,
       maxHeldBytes: 536_870_912,
       maxAttempts: 1_000,
+      circuitBreakers: true,
       leaseMs: 15_000,
       drainMs: 10_000,
       parkAfterMs: 1_000,

@@ -48,6 +48,18 @@ export interface RetryPolicy {
   readonly nonRetryable: readonly string[]
 }
 
+/** When the circuit of a step's target opens, and what the step does then. Durations are milliseconds. */
+export interface BreakerPolicy {
+  /** Instead of the target's own name; null: that. */
+  readonly key: string | null
+  /** Failures within `windowMs`, at least half of all calls, that open it. */
+  readonly failureThreshold: number
+  readonly windowMs: number
+  /** How long it stays open before one call probes it; twice as long after each probe that fails. */
+  readonly openMs: number
+  readonly onOpen: 'park' | 'fail'
+}
+
 /** What every step of a compiled definition has, whatever its type. */
 export interface StepPlanBase {
   readonly id: string

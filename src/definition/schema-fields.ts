@@ -76,6 +76,45 @@ export type RetryPolicy = Static<typeof RetryPolicy>
 
 export const RetryPolicyReference = Type.Unsafe<RetryPolicy>({ $ref: 'RetryPolicy#' })
 
+/** The circuit breaker of an action's target: defaults hold for steps without one too. */
+export const CircuitBreaker = Type.Object(
+  {
+    key: Type.Optional(
+      storedText(200, 'Shared by all steps that name it, instead of the host, data source or agent that is called', 1),
+    ),
+    failureThreshold: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000,
+        default: 5,
+        description: 'So many failures within windowMs open it, when they are at least half of all calls',
+      }),
+    ),
+    windowMs: Type.Optional(durationMs('How long a failure counts', { default: 60_000 })),
+    openMs: Type.Optional(
+      durationMs(
+        'How long it stays open before one call probes it; doubled by each probe that fails, up to 5 minutes',
+        {
+          default: 30_000,
+        },
+      ),
+    ),
+    onOpen: Type.Optional(
+      Type.Enum(['park', 'fail'], {
+        type: 'string',
+        default: 'park',
+        description: 'park: the step waits until it is worth a try, and no attempt is used up. fail: CircuitOpenError',
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: 'When calls of the target stop for a while, and what the step does then',
+  },
+)
+
+export type CircuitBreaker = Static<typeof CircuitBreaker>
+
 /** One step as it stands in a definition; what its `config` holds is its type's matter. */
 export interface Step {
   id: string

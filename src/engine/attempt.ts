@@ -1,8 +1,10 @@
 import type { Json } from '../definition/json.ts'
 import type { ActionPlan } from '../definition/plan.ts'
-import { type ActionContext, ActionError, type ActionResult, failureOf } from './actions/action.ts'
+import { type Action, type ActionContext, ActionError, type ActionResult, failureOf } from './actions/action.ts'
 import type { ActionRegistry } from './actions/registry.ts'
 import type { AttemptSlots } from './attempt-slots.ts'
+import type { Admission, Admitted, Breakers } from './breakers.ts'
+import { outcomeOf } from './call-outcome.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { ExecutionError } from './core/event.ts'
 import type { Log } from './log.ts'
@@ -12,6 +14,13 @@ import type { AttemptTrace, Observer } from './observer.ts'
 export type AttemptOutcome =
   | { readonly type: 'completed'; readonly result: ActionResult; readonly durationMs: number }
   | { readonly type: 'failed'; readonly error: ExecutionError; readonly durationMs: number }
+
+/** Nothing was done: the circuit of its target is open. It is worth another try `until` then (ms since 1970). */
+export interface Deferral {
+  readonly type: 'deferred'
+  readonly error: ExecutionError
+  readonly until: number
+}
 
 /** What an attempt is about. */
 export interface AttemptSubject {
@@ -25,6 +34,8 @@ export interface AttemptSubject {
   readonly traceparent: string | undefined
   /** How long it may take, by its own timeout and by what is left of the retry budget; null is unbounded. */
   readonly timeoutMs: number | null
+  /** How often in a row it was put off because a circuit was open. */
+  readonly deferrals: number
 }
 
 /** What it needs of the node. */
@@ -35,19 +46,22 @@ export interface AttemptServices {
   readonly log: Log
   readonly mayPerform: () => boolean
   readonly observer: Observer
+  /** null: every target is called, whatever is known of it. */
+  readonly breakers: Breakers | null
 }
 
 /*
  * One attempt of an action and its ways:
  *
  *   queued (no free slot) ──▶ running ──▶ ended (onEnd is called once; with null when the lease was too old: nothing
- *        │                        │              was done, and it is performed again when the lease is renewed)
+ *        │                        │              was done, and it is performed again when the lease is renewed; with
+ *        │                        │              `deferred` when its target must not be called now)
  *        └────────────────────────┴─────▶ aborted (onEnd is never called; what the action still does is ignored)
  */
 export class Attempt implements ActionContext {
   readonly #subject: AttemptSubject
   readonly #services: AttemptServices
-  readonly #onEnd: (outcome: AttemptOutcome | null) => void
+  readonly #onEnd: (outcome: AttemptOutcome | Deferral | null) => void
   readonly #leaveLine: () => void
   readonly #config: () => Json | undefined
   readonly #data: () => Json
@@ -57,6 +71,7 @@ export class Attempt implements ActionContext {
   #trace: AttemptTrace | null = null
   #startedAt = 0
   #hasLapsed = false
+  #admitted: Admitted | null = null
   #phase: 'queued' | 'running' | 'over' = 'queued'
 
   /** Begins at once when a slot is free. `config` renders the templates, when the attempt begins; both may throw. */
@@ -64,7 +79,7 @@ export class Attempt implements ActionContext {
     subject: AttemptSubject,
     services: AttemptServices,
     inputs: { readonly config: () => Json | undefined; readonly data: () => Json },
-    onEnd: (outcome: AttemptOutcome | null) => void,
+    onEnd: (outcome: AttemptOutcome | Deferral | null) => void,
   ) {
     this.#subject = subject
     this.#services = services
@@ -136,6 +151,7 @@ export class Attempt implements ActionContext {
     this.#close()
     this.#tellAction(new ActionError('Cancelled', reason))
     this.#trace?.end(null)
+    this.#admitted?.end('unknown', null)
     if (wasRunning) this.#services.slots.release()
   }
 
@@ -154,20 +170,43 @@ export class Attempt implements ActionContext {
       return this.#fail(failureOf(thrown))
     }
     if (!(outcome instanceof Promise)) return this.#succeed(outcome)
-    const { timeoutMs } = this.#subject
-    if (timeoutMs !== null) this.#timeout = this.#services.clock.after(timeoutMs, () => this.#timeOut(timeoutMs))
     outcome.then(
       (result) => this.#succeed(result),
-      (thrown) => this.#fail(failureOf(thrown)),
+      (thrown) => (thrown instanceof CircuitOpen ? this.#defer(thrown) : this.#fail(failureOf(thrown))),
     )
   }
 
   #perform(): ActionResult | Promise<ActionResult> {
-    const { action } = this.#subject.plan
-    const { actions } = this.#services
-    const config = actions.validate(action, this.#config() ?? {})
-    const outcome: unknown = actions.get(action)!.perform(config, this)
+    const { action: type, breaker } = this.#subject.plan
+    const { actions, breakers } = this.#services
+    const config = actions.validate(type, this.#config() ?? {})
+    const action = actions.get(type)!
+    const target = breakers === null ? null : (breaker.key ?? action.target?.(config) ?? null)
+    if (target === null) return this.#call(action, config)
+    const admission = breakers!.admit(target, breaker, this.#subject.deferrals)
+    if (admission instanceof Promise) return admission.then((one) => this.#callIf(one, target, action, config))
+    return this.#callIf(admission, target, action, config)
+  }
+
+  #callIf(admission: Admission, target: string, action: Action, config: unknown): ActionResult | Promise<ActionResult> {
+    if (admission.type === 'refused') {
+      const { onOpen } = this.#subject.plan.breaker
+      const refusal = new CircuitOpen(target, admission.until, this.#subject.deferrals + 1)
+      // A plain throw would be this attempt's failure; what is put off is none.
+      return onOpen === 'fail' ? Promise.reject(refusal.failure) : Promise.reject(refusal)
+    }
+    this.#admitted = admission
+    // It was aborted while it waited to be admitted, or the lease has grown old meanwhile.
+    if (this.#phase === 'over') admission.end('unknown', null)
+    this.mayPerform()
+    return this.#call(action, config)
+  }
+
+  #call(action: Action, config: unknown): ActionResult | Promise<ActionResult> {
+    const outcome: unknown = action.perform(config, this)
     if (typeof (outcome as Promise<ActionResult> | null)?.then !== 'function') return outcome as ActionResult
+    const { timeoutMs } = this.#subject
+    if (timeoutMs !== null) this.#timeout = this.#services.clock.after(timeoutMs, () => this.#timeOut(timeoutMs))
     return Promise.resolve(outcome as Promise<ActionResult>)
   }
 
@@ -193,13 +232,27 @@ export class Attempt implements ActionContext {
     this.#end({ type: 'failed', error, durationMs: this.#elapsedMs() })
   }
 
+  #defer({ failure, until }: CircuitOpen): void {
+    if (this.#phase === 'over') return
+    this.#close()
+    this.#trace?.end(null)
+    this.#services.slots.release()
+    this.#onEnd({ type: 'deferred', error: failureOf(failure), until })
+  }
+
   #end(outcome: AttemptOutcome): void {
     const told = this.#hasLapsed ? null : outcome
+    this.#tellBreaker(outcome)
     this.#close()
     this.#trace?.end(told)
     if (told !== null) this.#services.observer.attemptEnded(this.#subject, told)
     this.#services.slots.release()
     this.#onEnd(told)
+  }
+
+  #tellBreaker(outcome: AttemptOutcome): void {
+    if (outcome.type === 'completed') this.#admitted?.end('answered', null)
+    else this.#admitted?.end(this.#hasLapsed ? 'unknown' : outcomeOf(outcome.error), outcome.error)
   }
 
   #close(): void {
@@ -209,5 +262,18 @@ export class Attempt implements ActionContext {
 
   #elapsedMs(): number {
     return Math.round(this.#services.clock.monotonic() - this.#startedAt)
+  }
+}
+
+/** The circuit of the target is open: nothing was asked of it. */
+class CircuitOpen extends Error {
+  readonly until: number
+  readonly failure: ActionError
+
+  constructor(circuit: string, until: number, deferrals: number) {
+    super('circuit open')
+    const message = `Calls of ${circuit} are stopped: its circuit is open`
+    this.until = until
+    this.failure = new ActionError('CircuitOpenError', message, { details: { circuit, until, deferrals } })
   }
 }

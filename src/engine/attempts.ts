@@ -3,7 +3,7 @@ import type { Json } from '../definition/json.ts'
 import type { ActionPlan, Plan } from '../definition/plan.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import { failureOf } from './actions/action.ts'
-import { Attempt, type AttemptOutcome, type AttemptSubject } from './attempt.ts'
+import { Attempt, type AttemptOutcome, type AttemptSubject, type Deferral } from './attempt.ts'
 import { dataOf } from './core/data.ts'
 import type { ExecutionError, Fact, StepResult } from './core/event.ts'
 import { nextRetryAt } from './core/retry.ts'
@@ -123,6 +123,7 @@ export class Attempts {
       idempotencyKey: idempotencyKeyOf(state, step.path),
       traceparent: this.#row.traceparent ?? undefined,
       timeoutMs: this.#timeoutOf(plan, step),
+      deferrals: deferralsOf(step),
     }
   }
 
@@ -133,9 +134,15 @@ export class Attempts {
     return timeoutMs === null ? left : Math.min(timeoutMs, left)
   }
 
-  #factOf(outcome: AttemptOutcome, subject: AttemptSubject, firstStartedAt: number, state: ExecutionState): Fact {
+  #factOf(
+    outcome: AttemptOutcome | Deferral,
+    subject: AttemptSubject,
+    firstStartedAt: number,
+    state: ExecutionState,
+  ): Fact {
     const { path, attempt } = subject
     if (outcome.type === 'failed') return this.#failed(outcome.error, outcome.durationMs, subject, firstStartedAt)
+    if (outcome.type === 'deferred') return this.#deferred(outcome, subject, firstStartedAt)
     const { secrets } = this.#services
     try {
       const checked = checkResult(outcome.result, this.#room.bounds(state))
@@ -148,6 +155,20 @@ export class Attempts {
     } catch (thrown) {
       return this.#failed(failureOf(thrown), outcome.durationMs, subject, firstStartedAt)
     }
+  }
+
+  /** No attempt is used up. What would be due only when the step's budget is over fails now. */
+  #deferred(
+    { error: refusal, until }: Deferral,
+    { executionId, path, attempt, plan }: AttemptSubject,
+    firstStartedAt: number,
+  ): Fact {
+    const { maxElapsedMs } = plan.retry
+    const isWorthIt = maxElapsedMs === null || until < firstStartedAt + maxElapsedMs
+    const error: ExecutionError = { ...refusal, errorId: randomUUID(), stepPath: path, attempt }
+    this.#services.log.info({ executionId, path, error, until }, 'step put off: the circuit of its target is open')
+    if (!isWorthIt) return { type: 'step.failed', path, attempt, data: { error, retryAt: null } }
+    return { type: 'step.failed', path, attempt, data: { error, retryAt: until, deferred: true } }
   }
 
   /** What failed, on which attempt, and what happens next: the policy decides now, so that replay need not. */
@@ -168,4 +189,10 @@ export class Attempts {
     )
     return { type: 'step.failed', path, attempt, data: { error, retryAt, durationMs } }
   }
+}
+
+/** The error stays with the step while it waits and through its next attempt. */
+function deferralsOf({ error }: StepState): number {
+  const deferrals = error?.type === 'CircuitOpenError' ? error.details?.deferrals : 0
+  return typeof deferrals === 'number' ? deferrals : 0
 }

@@ -24,6 +24,8 @@ export interface EngineOptions {
   readonly maxRunning?: number
   readonly maxHeldBytes?: number
   readonly maxAttempts?: number
+  /** Circuits open by themselves when their targets fail; operators can hold them open in any case. */
+  readonly circuitBreakers?: boolean
   readonly leaseMs?: number
   readonly drainMs?: number
   readonly parkAfterMs?: number
@@ -58,6 +60,7 @@ export const settingsOf = (options: EngineOptions): EngineSettings => ({
   maxRunning: 10_000,
   maxHeldBytes: 536_870_912,
   maxAttempts: 1_000,
+  circuitBreakers: true,
   leaseMs: 15_000,
   drainMs: 10_000,
   parkAfterMs: 1_000,

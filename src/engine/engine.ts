@@ -5,6 +5,7 @@ import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Store } from '../repository/store.ts'
 import type { WorkflowVersion } from '../repository/workflow-versions.ts'
 import type { Workflow } from '../repository/workflows.ts'
+import type { Breakers } from './breakers.ts'
 import type { ControlAction } from './core/control.ts'
 import type { Progress, StepProgress } from './core/progress.ts'
 import type { Checkpoint } from './core/state.ts'
@@ -65,6 +66,13 @@ export class WorkflowEngine {
   /** For reading only. */
   get store(): Store {
     return this.#process.parts.store
+  }
+
+  /** What is known of the targets that actions call, and the operator's hand on them. */
+  get circuitBreakers(): Breakers {
+    const { breakers } = this.#process.parts
+    if (breakers === null) throw new CairnError('DATABASE_UNAVAILABLE')
+    return breakers
   }
 
   /** Committed events, live. */

@@ -9,5 +9,7 @@ export interface NodeGauges {
   /** ms since the lease was last renewed; null without one. */
   leaseAgeMs(): number | null
   /** What housekeeping has removed so far. */
+  /** Circuits that are not closed, as this node knows, and how many it has opened. */
+  circuits(): { readonly guarded: number; readonly opened: number }
   removed(): { readonly executions: number; readonly retiredEvents: number; readonly compactedEvents: number }
 }

@@ -5,6 +5,7 @@ import type { Notifications } from '../repository/notifications.ts'
 import type { Store } from '../repository/store.ts'
 import type { ActionRegistry } from './actions/registry.ts'
 import type { AttemptSlots } from './attempt-slots.ts'
+import type { Breakers } from './breakers.ts'
 import { Claiming } from './claiming.ts'
 import type { Clock } from './clock.ts'
 import type { Compaction } from './compaction.ts'
@@ -34,6 +35,7 @@ export interface NodeParts {
   readonly formats: readonly number[]
   readonly actions: ActionRegistry
   readonly slots: AttemptSlots
+  readonly breakers: Breakers | null
   readonly secrets: Secrets
   readonly history: History
   readonly plans: Plans
@@ -161,13 +163,14 @@ export class NodeLife {
   }
 
   #services() {
-    const { store, clock, actions, slots, secrets, history, feed, compaction, observer, log, settings } = this.#parts
+    const { store, clock, actions, slots, breakers, secrets, history, feed, compaction, observer, log, settings } =
+      this.#parts
     const { parkAfterMs, maxPayloadBytes, maxStateBytes } = settings
     return {
       node: this.ownership.node,
       limits: { parkAfterMs, maxPayloadBytes, maxStateBytes },
       held: new HeldBytes(),
-      ...{ store, clock, actions, slots, secrets, history, feed, compaction, observer, log },
+      ...{ store, clock, actions, slots, breakers, secrets, history, feed, compaction, observer, log },
       journal: this.journal,
       mayPerform: this.ownership.mayPerform,
       onCommitted: (executor: Executor, append: Append) => this.#tell(executor, append),

@@ -1,26 +1,17 @@
 import { CairnError } from '../errors.ts'
 import { isUnavailable } from '../repository/classify.ts'
-import { ActionRegistry, builtInActions } from './actions/registry.ts'
-import { AttemptSlots } from './attempt-slots.ts'
-import { Burial } from './burial.ts'
+import { type Assembly, assemble } from './assembly.ts'
 import { type Clock, SystemClock } from './clock.ts'
-import { Compaction } from './compaction.ts'
 import { FORMATS } from './core/state.ts'
-import { Definitions } from './definitions.ts'
+import type { Definitions } from './definitions.ts'
 import type { EngineSettings } from './engine-options.ts'
 import { forgetPast } from './failover.ts'
-import { Feed } from './feed.ts'
-import { History, type HistoryOptions } from './history.ts'
-import { Housekeeping } from './housekeeping.ts'
 import type { NodeGauges } from './node-gauges.ts'
 import { NodeLife, type NodeParts } from './node-life.ts'
-import { guarded } from './observer.ts'
-import { Plans } from './plans.ts'
 import { reasonsAgainst } from './readiness.ts'
-import { Requests } from './requests.ts'
-import { credentialsIn, Secrets } from './secrets.ts'
-import { Starts } from './starts.ts'
-import { StatisticsReader } from './statistics-reader.ts'
+import type { Requests } from './requests.ts'
+import type { Starts } from './starts.ts'
+import type { StatisticsReader } from './statistics-reader.ts'
 import { openStorage, type Storage } from './storage.ts'
 
 /*
@@ -41,18 +32,6 @@ export interface Seams {
   readonly formats: readonly number[]
 }
 
-interface Running {
-  readonly storage: Storage
-  readonly parts: NodeParts
-  readonly burial: Burial
-  readonly definitions: Definitions
-  readonly starts: Starts
-  readonly requests: Requests
-  readonly statistics: StatisticsReader
-  readonly housekeeping: Housekeeping | null
-  readonly closeActions: () => Promise<void>
-}
-
 const RETRY_MS = 1_000
 
 export class NodeProcess {
@@ -61,7 +40,7 @@ export class NodeProcess {
   readonly #openStorage: Seams['openStorage']
   readonly #formats: Seams['formats']
   #phase: Phase = 'stopped'
-  #running: Running | null = null
+  #running: Assembly | null = null
   #life: NodeLife | null = null
   #starting: Promise<void> | null = null
   #draining: Promise<void> | null = null
@@ -118,13 +97,14 @@ export class NodeProcess {
     queueDepth: () => this.#life?.journal.depth() ?? 0,
     subscribers: () => (this.#running === null ? 0 : this.#running.parts.feed.watched().length),
     leaseAgeMs: () => this.#life?.ownership.leaseAgeMs ?? null,
+    circuits: () => this.#running?.parts.breakers ?? { guarded: 0, opened: 0 },
     removed: () => {
       const { executions = 0, events = 0 } = this.#running?.housekeeping?.retention ?? {}
       return { executions, retiredEvents: events, compactedEvents: this.#running?.parts.compaction.events ?? 0 }
     },
   }
 
-  get #up(): Running {
+  get #up(): Assembly {
     if (this.#running === null || this.#phase === 'stopped') throw new CairnError('DATABASE_UNAVAILABLE')
     return this.#running
   }
@@ -139,7 +119,13 @@ export class NodeProcess {
   async #start(): Promise<void> {
     this.#phase = 'starting'
     const storage = await this.#openStorage(this.#settings)
-    const running = this.#assemble(storage)
+    const running = assemble(storage, {
+      settings: this.#settings,
+      clock: this.#clock,
+      formats: this.#formats,
+      life: () => this.#life,
+      aliveLife: () => this.#aliveLife(),
+    })
     this.#running = running
     storage.onFailover?.(() => this.#failedOver(running))
     await this.#untilDatabaseAnswers(() => storage.prepare())
@@ -149,49 +135,6 @@ export class NodeProcess {
     running.statistics.start()
     running.housekeeping?.start()
     this.#phase = 'running'
-  }
-
-  #assemble(storage: Storage): Running {
-    const settings = this.#settings
-    const { log } = settings
-    const observer = guarded(settings.observer, log)
-    const clock = this.#clock
-    const { store, upkeep, notifications = null } = storage
-    const secrets = new Secrets(
-      settings.secrets,
-      credentialsIn({ ...settings.targets, databaseUrls: [settings.databaseUrl, settings.listenUrl] }),
-    )
-    const builtIn = builtInActions({ ...settings.targets, secrets, maxPayloadBytes: settings.maxPayloadBytes })
-    const actions = new ActionRegistry([...builtIn.actions, ...settings.actions])
-    const plans = new Plans({ store, actions: actions.shapes(), clock })
-    const statistics = new StatisticsReader({ store, clock, log })
-    const formats = this.#formats
-    const medians: HistoryOptions['medians'] = (id) => statistics.medians(id)
-    const history = new History({ store, plans, formats, medians, now: () => clock.now() })
-    const isOwnedHere = (executionId: string): boolean => this.#life?.owned.has(executionId) ?? false
-    const onWatched = (id: string): void => this.#life?.hints?.watched(id)
-    // Events need no fold: of an execution whose format is unknown here, subscribers hear them all the same.
-    const shown = { progress: (id: string) => history.overview(id) }
-    const feed = new Feed({ store, history: shown, isOwnedHere, onWatched, pollMs: settings.pollMs, clock, log })
-    const slots = new AttemptSlots(settings.maxAttempts)
-    const compaction = new Compaction()
-    const reading = { formats, history, plans, feed, notifications }
-    const parts: NodeParts = { store, clock, actions, slots, secrets, ...reading, compaction, observer, log, settings }
-    const life = (): NodeLife | null => this.#life
-    const { retentionDays, housekeepingMs: everyMs } = settings
-    const requests = new Requests(parts, life)
-    const vacate = (id: string) => requests.cancelled(id, 'its executionKey was taken by another start')
-    return {
-      storage,
-      parts,
-      burial: new Burial({ store, clock, log, leaseMs: settings.leaseMs }),
-      statistics,
-      definitions: new Definitions({ store, actions: actions.shapes(), plans, clock }),
-      starts: new Starts(parts, () => this.#aliveLife(), life, vacate),
-      requests,
-      housekeeping: upkeep ? new Housekeeping({ upkeep, clock, log, compaction, retentionDays, everyMs, life }) : null,
-      closeActions: builtIn.close,
-    }
   }
 
   /** Registers this node under a new id; tries until the database takes it. One that lived before is not particular about why. */
@@ -232,7 +175,7 @@ export class NodeProcess {
     if (await burial.bury(life.node)) (this.#life as NodeLife | null)?.ownership.claimSoon()
   }
 
-  #failedOver({ parts, statistics }: Running): void {
+  #failedOver({ parts, statistics }: Assembly): void {
     parts.log.warn({}, 'PostgreSQL has failed over; what was read before is read anew')
     forgetPast(parts, statistics)
     parts.feed.resync()
@@ -282,6 +225,7 @@ export class NodeProcess {
       await this.#life?.stop()
       await housekept
       await running.parts.feed.stop()
+      await running.parts.breakers?.stop()
       await running.closeActions()
       await running.storage.close()
     }

@@ -14,6 +14,7 @@ export function stepCountOf(plan: Plan, event: Event): StepCount | null {
   if (event.type === 'step.completed') {
     return { stepId, outcome: 'completed', ...(durationMs !== undefined && { durationMs }) }
   }
+  if (event.data.deferred === true) return null
   return { stepId, outcome: event.data.retryAt === null ? 'failed' : 'retried' }
 }
 

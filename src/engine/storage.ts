@@ -1,3 +1,4 @@
+import { type Circuits, createCircuits } from '../repository/circuit-breakers.ts'
 import { openDatabase } from '../repository/connection.ts'
 import { startEmbedded } from '../repository/embedded-postgres.ts'
 import { checkDurability, migrate } from '../repository/migrate.ts'
@@ -13,6 +14,8 @@ export interface Storage {
   readonly store: Store
   /** How nodes hint each other; without it they poll alone. */
   readonly notifications?: Notifications
+  /** What circuit breakers share; without it every target is called, whatever is known of it. */
+  readonly circuits?: Circuits
   /** What housekeeping works with; without it nothing is ever removed. */
   readonly upkeep?: Upkeep
   /**
@@ -51,6 +54,7 @@ export async function openStorage(settings: EngineSettings): Promise<Storage> {
   return {
     store: createStore(database),
     ...(notify && { notifications: createNotifications(database) }),
+    circuits: createCircuits(database),
     upkeep: createUpkeep(database),
     aloneAt: embedded?.aloneAt ?? null,
     async prepare() {

@@ -25,6 +25,7 @@ const tags = [
     description: 'Progress as it happens, by WebSocket and server-sent events; /asyncapi.json describes the messages',
   },
   { name: 'Statistics', description: 'Counts and durations' },
+  { name: 'Circuit breakers', description: 'Which targets are called, which are not, and who says so' },
   { name: 'Service', description: 'Health and metrics' },
 ]
 

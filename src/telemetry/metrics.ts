@@ -23,6 +23,8 @@ export interface EngineGauges {
   leaseAgeMs(): number | null
   /** What retention and compaction have removed so far. */
   removed(): { readonly executions: number; readonly retiredEvents: number; readonly compactedEvents: number }
+  /** Circuits that are not closed, as this node knows, and how many it has opened. */
+  circuits(): { readonly guarded: number; readonly opened: number }
 }
 
 /** How an event counts, when it does. */
@@ -42,6 +44,7 @@ export class Metrics {
   readonly #byEvent = new Map<EventType, Counter>()
   readonly #stepFailed: Counter
   readonly #stepRetried: Counter
+  readonly #stepDeferred: Counter
   readonly #attempts = new Map<string, { completed: Counter; failed: Counter; duration: Histogram }>()
   readonly #attemptCells
   readonly #attemptDurations
@@ -60,7 +63,7 @@ export class Metrics {
       .of()
     const steps = registry.counters(
       'cairn_steps_total',
-      'Ends of step instances; retried: a failed attempt that is not the last',
+      'Ends of step instances; retried: a failed attempt that is not the last; deferred: none was made, the circuit was open',
       ['outcome'],
     )
     this.#attemptCells = registry.counters('cairn_attempts_total', 'Attempts of actions', ['action', 'outcome'])
@@ -85,6 +88,7 @@ export class Metrics {
     this.#byEvent.set('step.completed', steps.of('completed')).set('step.skipped', steps.of('skipped'))
     this.#stepFailed = steps.of('failed')
     this.#stepRetried = steps.of('retried')
+    this.#stepDeferred = steps.of('deferred')
     watchProcess(registry)
   }
 
@@ -103,6 +107,8 @@ export class Metrics {
       return age === null ? null : age / 1000
     })
     this.#watchRemoved(engine)
+    registry.gauge('cairn_circuits_open', 'Circuits that are open, half-open or held', () => engine.circuits().guarded)
+    registry.counter('cairn_circuits_opened_total', 'Circuits that this node opened', () => engine.circuits().opened)
   }
 
   /** Split from watch() for its length alone: what this node's housekeeping has removed. */
@@ -116,8 +122,8 @@ export class Metrics {
   committed({ events }: Append): void {
     for (const { type, data } of events) {
       if (type === 'step.failed') {
-        const isLast = (data as { retryAt?: unknown }).retryAt === null
-        const counter = isLast ? this.#stepFailed : this.#stepRetried
+        const { retryAt, deferred } = data as { retryAt?: unknown; deferred?: true }
+        const counter = retryAt === null ? this.#stepFailed : deferred ? this.#stepDeferred : this.#stepRetried
         counter.value++
         continue
       }

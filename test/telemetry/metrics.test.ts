@@ -57,11 +57,19 @@ t.test('executions, steps and attempts are counted as they are committed', async
   for (const [name, value] of Object.entries(expected)) t.equal(samples.get(name), value, name)
 })
 
+const circuits = () => ({ guarded: 2, opened: 3 })
 const removed = () => ({ executions: 4, retiredEvents: 40, compactedEvents: 9 })
 
 t.test('flushes and answers have histograms, the engine and the process have gauges', async (t) => {
   const metrics = new Metrics()
-  metrics.watch({ running: () => 7, queueDepth: () => 3, subscribers: () => 2, leaseAgeMs: () => 1500, removed })
+  metrics.watch({
+    running: () => 7,
+    queueDepth: () => 3,
+    subscribers: () => 2,
+    leaseAgeMs: () => 1500,
+    removed,
+    circuits,
+  })
   metrics.flushed({ rows: 400, bytes: 70_000, durationMs: 4 })
   metrics.answered('GET', '/api/workflows/:workflowId', 200, 12)
   const samples = await scrape(t, metrics)
@@ -82,13 +90,22 @@ t.test('flushes and answers have histograms, the engine and the process have gau
   t.equal(samples.get('cairn_retired_executions_total'), 4)
   t.equal(samples.get('cairn_retired_events_total'), 40)
   t.equal(samples.get('cairn_compacted_events_total'), 9)
+  t.equal(samples.get('cairn_circuits_open'), 2)
+  t.equal(samples.get('cairn_circuits_opened_total'), 3)
   t.ok(samples.get('process_resident_memory_bytes')! > 0)
   t.ok(samples.get('process_cpu_seconds_total')! > 0)
 })
 
 t.test('a gauge without a value now is left out', async (t) => {
   const metrics = new Metrics()
-  metrics.watch({ running: () => 0, queueDepth: () => 0, subscribers: () => 0, leaseAgeMs: () => null, removed })
+  metrics.watch({
+    running: () => 0,
+    queueDepth: () => 0,
+    subscribers: () => 0,
+    leaseAgeMs: () => null,
+    removed,
+    circuits,
+  })
   t.notOk((await scrape(t, metrics)).has('cairn_lease_age_seconds'))
 })
 

@@ -6,6 +6,7 @@ import type { RetryPolicy as RetryPolicyDefinition } from '../schema-fields.ts'
 import type { Mutable } from '../steps/step-language.ts'
 import { compileTemplateInto, type TemplateFindings } from '../template.ts'
 import { configFaults } from './action-config.ts'
+import { breakerPolicyOf } from './breaker-policy.ts'
 import type { Compilation, Draft } from './draft.ts'
 import { noRetry, retryPolicyOf } from './retry-policy.ts'
 import type { StepCompiler } from './step-compiler.ts'
@@ -16,6 +17,7 @@ export function compileAction({ step, config, draft, all }: StepCompiler, plan: 
   plan.action = String(action)
   plan.delivery = step.delivery === 'at_most_once' ? 'at_most_once' : 'at_least_once'
   plan.retry = retryOf(step, draft, plan.delivery, all)
+  plan.breaker = breakerPolicyOf(step)
   const shape = shapeOf(config, draft, all)
   const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
   plan.config = compileTemplateInto(findings, rest, {

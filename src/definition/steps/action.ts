@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { compileAction } from '../compile/action.ts'
-import type { RetryPolicy, StepPlanBase } from '../plan.ts'
-import { durationMs, RetryPolicyReference, stepFields } from '../schema-fields.ts'
+import type { BreakerPolicy, RetryPolicy, StepPlanBase } from '../plan.ts'
+import { CircuitBreaker, durationMs, RetryPolicyReference, stepFields } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
 
@@ -12,6 +12,7 @@ export interface ActionPlan extends StepPlanBase {
   /** `config` without `type`, its strings compiled. */
   readonly config: Template
   readonly retry: RetryPolicy
+  readonly breaker: BreakerPolicy
   readonly delivery: 'at_least_once' | 'at_most_once'
 }
 
@@ -39,6 +40,7 @@ const schema = Type.Object(
       }),
     ),
     retryPolicy: Type.Optional(RetryPolicyReference),
+    circuitBreaker: Type.Optional(CircuitBreaker),
   },
   { $id: 'ActionStep', additionalProperties: false, title: 'Action', description: 'Does something to the world' },
 )

@@ -53,6 +53,11 @@ export interface Action<Config = unknown> {
    */
   readonly conflicts?: ActionShape['conflicts']
   /**
+   * Names what it calls, for the circuit breaker that all calls of it share (`database:main`); null: nothing that could be down.
+   * Gets the config that `perform` will get.
+   */
+  target?(config: Config): string | null
+  /**
    * Makes one attempt. A plain return instead of a promise spares a step its turn of the event loop. Throws ActionError
    * for failures that it knows, `context.signal.reason` when it was aborted; anything else becomes InternalError.
    */

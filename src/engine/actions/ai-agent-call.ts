@@ -47,6 +47,7 @@ export function createAiAgentCall(options: {
   const action = defineAction({
     type: 'ai_agent_call',
     configSchema: AgentConfig,
+    target: ({ agent }) => (agents.has(agent) ? `agent:${agent}` : null),
     async perform(config, context) {
       const agent = mergedAgent(agents, config)
       const gate = gated(connections, context.mayPerform)

@@ -65,6 +65,7 @@ export function createDatabaseQuery(options: {
     configSchema: QueryConfig,
     literalFields: ['/query', '/exactlyOnce'],
     conflicts,
+    target: ({ dataSource }) => (dataSources.has(dataSource) ? `database:${dataSource}` : null),
     async perform(config, { signal, mayPerform, idempotencyKey }) {
       const dataSource = named(dataSources, config.dataSource)
       const { exactlyOnce = false } = config

@@ -60,6 +60,7 @@ export function createHttpRequest(options: HttpRequestOptions): { action: Action
     type: 'http_request',
     configSchema: HttpConfig,
     secretFields: ['/headers', '/query', '/auth', '/body'],
+    target: ({ url }) => targetOf(url),
     async perform(config, context) {
       const startedAt = performance.now()
       const outgoing = composeRequest(config, context)
@@ -83,6 +84,12 @@ export function createHttpRequest(options: HttpRequestOptions): { action: Action
     },
   })
   return { action, close: () => connections.destroy() }
+}
+
+/** The host, with its port where that is not the scheme's own. */
+function targetOf(url: string): string | null {
+  const host = URL.parse(url)?.host
+  return host ? `http:${host}` : null
 }
 
 async function resultOf(

@@ -16,6 +16,7 @@ export const stepErrors = {
   HttpError: ['The server answered with something else that was not expected, or that cannot be read', false],
   DatabaseError: ['PostgreSQL refused the query; retried for SQLSTATE classes 08, 40, 53 and 57P, and 25P03', false],
   AgentError: ['The agent refused, or its answer does not fit; retried for 408, 429, 5xx and unfit answers', false],
+  CircuitOpenError: ['The circuit of the target is open: nothing was asked of it', false],
   LoopLimitExceeded: ['A `while` or `until` wants more iterations than its `maxIterations`', false],
   JoinNotReached: ['Steps of a `parallel` were skipped, so that too few are left for its `join`', false],
   PayloadTooLarge: ['An output, an input or an answer is larger than is taken', false],

@@ -92,6 +92,11 @@ export interface StepFailure {
   /** When the next attempt is due (ms since 1970), or null: the step has failed for good. */
   readonly retryAt: number | null
   readonly durationMs?: number
+  /**
+   * Nothing was performed, since the circuit of its target was open: the attempt does not count. Releases that do not know this
+   * count it.
+   */
+  readonly deferred?: true
 }
 
 export interface Quarantine {

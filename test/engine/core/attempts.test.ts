@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { RetryPolicy } from '../../../src/definition/plan.ts'
+import { progressOf } from '../../../src/engine/core/progress.ts'
 import { backoffMs, nextRetryAt } from '../../../src/engine/core/retry.ts'
 import { idempotencyKeyOf } from '../../../src/engine/core/state.ts'
 import { a, Driver, par, seq } from './driver.ts'
@@ -116,4 +117,21 @@ t.test('the percentage shares each composite’s part equally, never falls, and 
   t.same(seen, [0, 33, 50, 66, 100])
   const many = new Driver(Array.from({ length: 100 }, (_, i) => a(`s${i}`))).start()
   for (let i = 0; i < 99; i++) t.equal(many.complete(`s${i}`).state.percentage, i + 1)
+})
+
+t.test('an attempt that was put off does not count, and its wait shows in the estimate', async (t) => {
+  const d = new Driver([a('one'), a('two')]).start()
+  d.take()
+  const error = { type: 'CircuitOpenError', message: '' }
+  d.fact({ type: 'step.failed', path: 'one', attempt: 1, data: { error, retryAt: 31_000, deferred: true } })
+  t.same(d.take(), ['set_timer retry one 31000'])
+  t.match(d.state.steps.get('one'), { status: 'waiting', attempt: 0, error })
+  t.equal(d.state.runningAttempts, 0)
+  const medians = new Map(Object.entries({ one: 100, two: 200 }))
+  t.match(progressOf(d.plan, d.state, medians, 1_000), { estimatedRemainingMs: 30_300, estimatedCompletionAt: 31_300 })
+  d.passTime(30_000)
+  t.same(d.take(), ['perform one 1'], 'the first attempt, once more')
+  d.complete('one').complete('two')
+  t.equal(d.state.status, 'completed')
+  d.checkReplay(t)
 })

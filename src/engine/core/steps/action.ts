@@ -31,6 +31,7 @@ export function completed(turn: Turn, plan: ActionPlan, step: StepState): void {
 export function failAttempt(turn: Turn, plan: ActionPlan, step: StepState, failure: StepFailure): void {
   if (step.status === 'running') turn.state.runningAttempts -= 1
   if (failure.retryAt === null) return fail(turn, plan, step, failure.error)
+  if (failure.deferred === true) step.attempt -= 1
   step.status = 'waiting'
   step.error = failure.error
   step.dueAt = failure.retryAt
