@@ -38,6 +38,12 @@ export class Faults {
         return this.#unwritable('53100', what.forMs)
       case 'flaky':
         return this.#flaky(this.#node(what), what.rate, what.forMs)
+      case 'late_flushes':
+        return this.#lateFlushes(this.#node(what), what.rate, what.forMs)
+      case 'freeze':
+        return this.#node(what).freezeAtCommit(what.forMs)
+      case 'slow_network':
+        return this.#slowNetwork(this.#node(what), what.transitMs, what.forMs)
       case 'slow_disk':
         this.commitMs = what.commitMs
         this.#after(what.forMs, () => {
@@ -54,6 +60,9 @@ export class Faults {
     this.#server.start()
     for (const node of this.#nodes) {
       node.lossRate = 0
+      node.lateRate = 0
+      node.slowMs = 0
+      node.freezeAtCommit(0)
       node.start()
     }
   }
@@ -89,6 +98,20 @@ export class Faults {
     node.lossRate = rate
     this.#after(forMs, () => {
       node.lossRate = 0
+    })
+  }
+
+  #lateFlushes(node: SimulatedNode, rate: number, forMs: number): void {
+    node.lateRate = rate
+    this.#after(forMs, () => {
+      node.lateRate = 0
+    })
+  }
+
+  #slowNetwork(node: SimulatedNode, transitMs: number, forMs: number): void {
+    node.slowMs = transitMs
+    this.#after(forMs, () => {
+      node.slowMs = 0
     })
   }
 

@@ -1,11 +1,22 @@
-/** A bug to be planted: the text `from`, which must stand exactly once in `file`, becomes `to`. */
-export interface Mutant {
-  readonly name: string
+/** The text `from`, which must stand exactly once in `file`, becomes `to`. */
+export interface Edit {
   /** From the root of the repository. */
   readonly file: string
   readonly from: string
   readonly to: string
 }
+
+/** A bug to be planted, in one place or more. */
+export interface Mutant extends Edit {
+  readonly name: string
+  readonly also?: readonly Edit[]
+}
+
+/** What a read does not find was not written. */
+const decide = `wasNotWritten: async (appends: readonly Append[]) => {
+        const last = appends.map(({ executionId, events }) => store.eventsAfter(executionId, events.at(-1)!.seq - 1, 1))
+        return (await Promise.all(last).catch(() => [[null]])).every((found) => found.length === 0)
+      },`
 
 /** Each of these the simulation has to find. The model's stand for the statement whose clauses it mirrors. */
 export const mutants: readonly Mutant[] = [
@@ -86,5 +97,44 @@ export const mutants: readonly Mutant[] = [
     file: 'src/engine/core/steps/try.ts',
     from: "isOpen('finally')) return restartStep(turn, plan.finally, at('finally'))",
     to: "isOpen('finally')) return reach(turn, plan.finally, at('finally'), step.data)",
+  },
+  {
+    name: 'the outcome of an unanswered flush is decided by reading: what is not there is sent as a new one',
+    file: 'src/engine/journal.ts',
+    from: 'this.#options.onRetry({ error, appends: batch.length, attempt })',
+    to: ';(this as any).isNew = await (this.#options as any).wasNotWritten(appends)',
+    also: [
+      {
+        file: 'src/engine/journal.ts',
+        from: 'this.#lane.flush(appends, sentBefore || attempt > 1)',
+        to: 'this.#lane.flush(appends, attempt > 1 ? !(this as any).isNew : sentBefore)',
+      },
+      { file: 'src/engine/node-life.ts', from: 'onFenced: onDeath,', to: `onFenced: onDeath, ${decide}` },
+    ],
+  },
+  {
+    name: 'a node performs without looking at its lease',
+    file: 'src/engine/ownership.ts',
+    from: "this.#options.clock.monotonic() < this.#performUntil && this.#phase !== 'over'",
+    to: "this.#phase !== 'over'",
+  },
+  {
+    name: 'a lease ends by the clock of its node',
+    file: 'test/simulation/node.ts',
+    from: 'return { ...store, registerNode }',
+    to: 'return { ...store, registerNode, heartbeat: (id, leaseMs) => store.heartbeat(id, leaseMs + this.#skewMs) }',
+  },
+  {
+    name: 'a resend whose events are there changes the rest once more',
+    file: 'test/simulation/model/flush.ts',
+    from: "if (inserted === 0) return 'committed'",
+    to: '',
+    also: [
+      {
+        file: 'test/simulation/model/flush.ts',
+        from: 'if (inserted < sent) throw',
+        to: 'if (inserted > 0 && inserted < sent) throw',
+      },
+    ],
   },
 ]

@@ -25,6 +25,12 @@ export class SimulatedNode {
   readonly name: string
   /** How likely a statement or its answer gets lost. */
   lossRate = 0
+  /** How likely a flush or its answer gets lost, or the flush comes late. */
+  lateRate = 0
+  /** Whatever travels takes up to this long, ms; 0: as usual. */
+  slowMs = 0
+  /** How long it stands still at its next commit, ms; 0: it does not. */
+  #freezeMs = 0
   engine: WorkflowEngine | null = null
   readonly #around: Surroundings
   readonly #skewMs: number
@@ -58,10 +64,11 @@ export class SimulatedNode {
     const body: Body = { stillUntil: 0, isGone: false }
     const network = {
       random: world.random,
-      fate: () => this.#fate(),
+      fate: (name: string) => this.#fate(name),
       transitMs: () => this.#transitMs(),
       after: (delayMs: number, owner: Body | null, run: () => void) => void world.after(delayMs, owner, run),
       note: (line: string) => world.note(`    ${this.name}: ${line}`),
+      committed: (name: string) => this.#committed(name, body),
     }
     const wire = new Wire(server, network, body)
     this.#body = body
@@ -112,6 +119,17 @@ export class SimulatedNode {
     this.#body.stillUntil = Math.max(this.#body.stillUntil, world.now + forMs)
   }
 
+  /** It will stand still once a flush of it has committed, before it hears of that; 0 ms: it will not. */
+  freezeAtCommit(forMs: number): void {
+    this.#freezeMs = forMs
+  }
+
+  #committed(name: string, body: Body): void {
+    if (name !== 'flush' || this.#freezeMs === 0 || body !== this.#body) return
+    this.stall(this.#freezeMs)
+    this.#freezeMs = 0
+  }
+
   /** SIGTERM. Resolves when the process has ended by itself, or was killed meanwhile. */
   async stop(): Promise<void> {
     const body = this.#body
@@ -132,14 +150,18 @@ export class SimulatedNode {
     return { ...store, registerNode }
   }
 
-  #fate(): Fate {
+  #fate(name: string): Fate {
     const { random } = this.#around.world
+    if (name === 'flush' && this.lateRate > 0 && random.chance(this.lateRate)) {
+      return random.pick(['lost', 'unanswered', 'late', 'late', 'late'] as const)
+    }
     if (this.lossRate === 0 || !random.chance(this.lossRate)) return 'delivered'
     return random.pick(['refused', 'lost', 'unanswered', 'unanswered', 'late', 'late'] as const)
   }
 
   #transitMs(): number {
     const { random } = this.#around.world
+    if (this.slowMs > 0 && random.chance(0.5)) return random.between(0, this.slowMs)
     return random.chance(0.03) ? random.between(0, 120) : random.between(0.05, 1.5)
   }
 

@@ -8,16 +8,19 @@ import { mutants } from './mutants.ts'
 const root = path.join(import.meta.dirname, '..', '..')
 const mutant = mutants.find(({ name }) => name === process.env.SIMULATION_MUTANT)
 if (mutant === undefined) throw new Error(`there is no mutant "${process.env.SIMULATION_MUTANT}"`)
-const { file, from, to } = mutant
-const target = pathToFileURL(path.join(root, file)).href
-const source = readFileSync(path.join(root, file), 'utf8')
-const parts = source.split(from)
-if (parts.length !== 2)
-  throw new Error(`"${from}" stands ${parts.length - 1} times in ${file}: the mutant no longer applies`)
+const sources = new Map<string, string>()
+for (const { file, from, to } of [mutant, ...(mutant.also ?? [])]) {
+  const url = pathToFileURL(path.join(root, file)).href
+  const parts = (sources.get(url) ?? readFileSync(path.join(root, file), 'utf8')).split(from)
+  if (parts.length !== 2)
+    throw new Error(`"${from}" stands ${parts.length - 1} times in ${file}: the mutant no longer applies`)
+  sources.set(url, parts.join(to))
+}
 
 registerHooks({
   load(url, context, next) {
-    if (url !== target) return next(url, context)
-    return { format: 'module-typescript', source: parts.join(to), shortCircuit: true }
+    const source = sources.get(url)
+    if (source === undefined) return next(url, context)
+    return { format: 'module-typescript', source, shortCircuit: true }
   },
 })

@@ -31,6 +31,12 @@ export type Fault =
   | { readonly type: 'read_only' | 'disk_full'; readonly forMs: number }
   /** A node's statements and answers get lost, each with this probability. */
   | { readonly type: 'flaky'; readonly node: number; readonly forMs: number; readonly rate: number }
+  /** As `flaky`, but it is flushes alone, and most of those that are lost come late: all else tells the node that they failed. */
+  | { readonly type: 'late_flushes'; readonly node: number; readonly forMs: number; readonly rate: number }
+  /** SIGSTOP in the worst moment: a flush has committed, and its answer is on the way. */
+  | { readonly type: 'freeze'; readonly node: number; readonly forMs: number }
+  /** What a node sends and hears travels for up to this long. */
+  | { readonly type: 'slow_network'; readonly node: number; readonly forMs: number; readonly transitMs: number }
   /** Commits take up to this long. */
   | { readonly type: 'slow_disk'; readonly forMs: number; readonly commitMs: number }
 
@@ -114,6 +120,32 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
       node,
       forMs,
       rate: fc.double({ min: 0.05, max: 0.9, noNaN: true }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('late_flushes' as const),
+      node,
+      forMs: fc.integer({ min: 200, max: 4_000 }),
+      rate: fc.double({ min: 0.1, max: 0.7, noNaN: true }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('freeze' as const),
+      node,
+      forMs: fc.integer({ min: 1_000, max: 6_000 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('slow_network' as const),
+      node,
+      forMs,
+      transitMs: fc.integer({ min: 20, max: 2_000 }),
     }),
   },
   {

@@ -125,6 +125,7 @@ export async function openModel(): Promise<Side> {
     transitMs: () => 0.1,
     after: (delayMs: number, body: Body | null, run: () => void) => void world.after(delayMs, body, run),
     note: (line: string) => world.note(line),
+    committed: () => {},
   }
   const { tables, locks } = server
   const { store, elapse } = driven(world, modelStore(new Wire(server, network, null)))

@@ -15,15 +15,18 @@ export type Fate = 'delivered' | 'refused' | 'lost' | 'unanswered' | 'late'
 /** The network between one client and the server. */
 export interface Network {
   readonly random: Random
-  fate(): Fate
+  fate(statement: string): Fate
   /** One way, ms. */
   transitMs(): number
   after(delayMs: number, body: Body | null, run: () => void): void
   /** For a report: what was sent and what came of it. */
   note(line: string): void
+  /** A statement has committed, and nobody knows yet. */
+  committed(statement: string): void
 }
 
-/** How long a backend may dawdle over what its client has given up, ms. */
+/** How long a backend may dawdle over what its client has given up, ms: half of the time, and the other half. */
+const LATE_MS = 300
 const LATEST_MS = 4_000
 /** How long a deletion waits for a lock before it terminates who is in its way: see src/repository/nodes.ts. */
 const PATIENCE_MS = 2_000
@@ -49,19 +52,23 @@ export class Wire {
     return new Promise<T>((resolve, reject) => {
       const settle = this.#once(resolve, reject)
       if (timeoutMs !== undefined) network.after(timeoutMs, this.#body, () => reject(readTimeout()))
-      const fate = network.fate()
       const name = statement.name
+      const fate = network.fate(name)
       if (fate !== 'delivered') network.note(`${name} is ${fate}`)
       if (fate === 'refused') return settle.reject(connectionRefused())
       if (fate === 'lost') return settle.reject(connectionLost())
       if (fate === 'late') settle.reject(connectionLost())
       const hears = fate === 'delivered'
-      const delay = network.transitMs() + (fate === 'late' ? network.random.between(0, LATEST_MS) : 0)
+      const delay = network.transitMs() + (fate === 'late' ? this.#dawdleMs() : 0)
       network.after(delay, null, () => {
         if (!this.#server.isUp) return settle.reject(connectionRefused())
         if (this.#body?.isGone && network.random.chance(0.5)) return
         this.#server.submit(statement, {
-          committed: (result) => (hears ? settle.resolve(result) : settle.reject(connectionLost())),
+          committed: (result) => {
+            network.committed(name)
+            if (hears) settle.resolve(result)
+            else settle.reject(connectionLost())
+          },
           failed: (error) => settle.reject(hears ? error : connectionLost()),
         })
       })
@@ -73,7 +80,7 @@ export class Wire {
     const network = this.#network
     return new Promise<T>((resolve, reject) => {
       const settle = this.#once(resolve, reject)
-      if (network.fate() !== 'delivered') return settle.reject(connectionLost())
+      if (network.fate(statement.name) !== 'delivered') return settle.reject(connectionLost())
       network.after(network.transitMs(), null, () => {
         if (!this.#server.isUp || this.#body?.isGone) return settle.reject(connectionRefused())
         const isOver = (): void => {
@@ -107,6 +114,11 @@ export class Wire {
       const delay = this.#network.random.between(0, NOTICED_WITHIN_MS)
       this.#network.after(delay, null, () => this.#server.abort(transaction, connectionLost()))
     }
+  }
+
+  #dawdleMs(): number {
+    const { random } = this.#network
+    return random.between(0, random.chance(0.5) ? LATEST_MS : LATE_MS)
   }
 
   #loseHeart(transaction: Transaction): void {
