@@ -76,12 +76,6 @@ const wrong: readonly (readonly [what: string, definition: unknown, pointer: str
     /is not known here; there are id, name/,
   ],
   [
-    'a circuit breaker, which is to come',
-    workflow([echo('a', { circuitBreaker: {} })]),
-    '/steps/0/circuitBreaker',
-    /is not known here/,
-  ],
-  [
     'a compensation, which is to come',
     workflow([echo('a', { compensate: [] })]),
     '/steps/0/compensate',
@@ -112,6 +106,36 @@ const wrong: readonly (readonly [what: string, definition: unknown, pointer: str
     /Did you mean "maxAttempts"/,
   ],
   ['jitter beyond one', workflow([echo('a')], { retryPolicy: { jitter: 1.5 } }), '/retryPolicy/jitter', /<= 1/],
+  [
+    'an unknown key of a circuit breaker',
+    workflow([echo('a', { circuitBreaker: { treshold: 5 } })]),
+    '/steps/0/circuitBreaker/treshold',
+    /is not known here/,
+  ],
+  [
+    'a circuit breaker that is always open',
+    workflow([echo('a', { circuitBreaker: { failureThreshold: 0 } })]),
+    '/steps/0/circuitBreaker/failureThreshold',
+    />= 1/,
+  ],
+  [
+    'a circuit without a name',
+    workflow([echo('a', { circuitBreaker: { key: '' } })]),
+    '/steps/0/circuitBreaker/key',
+    /./,
+  ],
+  [
+    'something else to do at an open circuit',
+    workflow([echo('a', { circuitBreaker: { onOpen: 'wait' } })]),
+    '/steps/0/circuitBreaker/onOpen',
+    /"park", "fail"/,
+  ],
+  [
+    'a circuit breaker of a composite',
+    workflow([sequential('s', [echo('a')], { circuitBreaker: {} })]),
+    '/steps/0/circuitBreaker',
+    /is not known here/,
+  ],
   [
     'at_most_once with attempts',
     workflow([echo('a', { delivery: 'at_most_once', retryPolicy: { maxAttempts: 2 } })]),

@@ -217,3 +217,12 @@ t.test('a parallel knows who waits for whom', async (t) => {
     [[], ['a', 'c'], ['a'], []],
   )
 })
+
+t.test('a step without a circuit breaker has the defaults, and what is given replaces them one by one', async (t) => {
+  const breaker = (fields: object) => (find(workflow([echo('a', fields as never)]), 'a') as ActionPlan).breaker
+  const full = { key: null, failureThreshold: 5, windowMs: 60_000, openMs: 30_000, onOpen: 'park' }
+  t.strictSame(breaker({}), full)
+  t.strictSame(breaker({ circuitBreaker: {} }), full)
+  const given = { key: 'payments', failureThreshold: 2, onOpen: 'fail' }
+  t.strictSame(breaker({ circuitBreaker: given }), { ...full, ...given })
+})
