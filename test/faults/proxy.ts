@@ -26,6 +26,15 @@ export interface Passage {
   flow(): void
   /** The next `times` statements whose text has `marker` meet the fault. Resolves with what `late` ones are delivered by. */
   fault(marker: string, fault: Fault, times?: number): Promise<() => Promise<void>>
+  /** Every statement with this text is `late`, until all are delivered. */
+  holdBack(marker: string): HeldBack
+}
+
+export interface HeldBack {
+  /** Resolves when there is one. */
+  readonly first: Promise<void>
+  /** Has the server perform them, in their order, and holds no more back. Answers how many there were. */
+  deliver(): Promise<number>
 }
 
 interface Trap {
@@ -88,6 +97,19 @@ export async function startProxy(t: Test, url: string): Promise<Passage> {
         const trap: Trap = { marker, fault, left: times, late, sprung: () => resolve(deliver) }
         traps.add(trap)
       })
+    },
+    holdBack(marker) {
+      const { promise: first, resolve } = Promise.withResolvers<void>()
+      const trap: Trap = { marker, fault: 'late', left: Number.POSITIVE_INFINITY, late: [], sprung: resolve }
+      traps.add(trap)
+      return {
+        first,
+        async deliver() {
+          traps.delete(trap)
+          for (const each of trap.late) await each()
+          return trap.late.length
+        },
+      }
     },
   }
   t.teardown(async () => {
@@ -157,7 +179,7 @@ class Link {
     if (trap.fault === 'late') this.#hold(trap, chunk)
     else this.#server!.destroy()
     this.#client.resetAndDestroy()
-    if (trap.left === 0) trap.sprung()
+    if (trap.left === 0 || trap.left === Number.POSITIVE_INFINITY) trap.sprung()
   }
 
   /** The server's side stays open, with nobody behind it, until the chunk is delivered and answered. */
