@@ -89,7 +89,7 @@ function example(name: string): string {
   const { status, ...rest } = ends
   return [
     `${sentence(title)}\n`,
-    `\`\`\`json\n${printed(definition.steps)}\n\`\`\`\n`,
+    `\`\`\`json\n${printed(definition.onFailure === undefined ? definition.steps : { steps: definition.steps, onFailure: definition.onFailure })}\n\`\`\`\n`,
     `${told.join(' and ')} it ends \`${status}\`: \`${JSON.stringify(rest)}\`.`,
     `([${name}.json](../examples/language/${name}.json))\n`,
   ].join('\n')

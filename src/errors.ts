@@ -34,6 +34,10 @@ export const errors = {
     'executionKey "%s" was used by execution %s, which is %s, and reusePolicy is %s: take another key, or a reusePolicy that allows it',
     409,
   ],
+  EXECUTION_COMPENSATED: [
+    'Execution %s is compensated from seq %s on; roll back to a checkpoint before that, or start a new one',
+    409,
+  ],
   CHECKPOINT_NOT_FOUND: ['Execution %s has no checkpoint %s', 404],
   CHECKPOINT_GONE: ['Checkpoint %s of execution %s is no longer kept; the oldest kept is %s', 410],
   EVENTS_GONE: ['The events of execution %s before %s were compacted away', 410],

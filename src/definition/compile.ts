@@ -1,3 +1,4 @@
+import { compileOnFailure } from './compile/aftermath.ts'
 import { documentOf } from './compile/document.ts'
 import type { Compilation, Draft, Reference } from './compile/draft.ts'
 import { inDocumentOrder } from './compile/fault-order.ts'
@@ -55,14 +56,16 @@ function compileDocument(document: JsonObject, all: Compilation): Plan {
   if (all.steps > MAX_STEPS) {
     all.faults.push({ pointer: '/steps', message: `There are ${all.steps} steps; at most ${MAX_STEPS} are taken` })
   }
+  const onFailure = compileOnFailure(document.onFailure, root, all)
   const { output, reads } = compileOutput(document, all)
   checkReferences(root, reads, all)
   const { inputFaults, faults } = compileInputSchema(document.inputSchema)
   all.faults.push(...faults)
   return {
     name: String(document.name),
-    format: Math.max(...Array.from(all.drafts.values(), ({ plan }) => formatOf(plan)), 1),
+    format: Math.max(...Array.from(all.drafts.values(), ({ plan }) => formatOf(plan)), onFailure === null ? 1 : 2),
     root: rootPlan,
+    onFailure,
     steps: new Map(Array.from(all.drafts, ([id, draft]) => [id, draft.plan])),
     leafCount: numberSteps(root),
     variables: (document.variables ?? {}) as JsonObject,
@@ -88,12 +91,14 @@ function rootDraft(): Draft {
     dependencies: [],
     timeoutMs: null,
     isRepeated: false,
+    isAftermath: false,
     steps: [],
     body: null,
   }
   return {
     id: '',
     pointer: '',
+    configPointer: '',
     plan,
     parent: null,
     list: 'steps',
@@ -101,6 +106,7 @@ function rootDraft(): Draft {
     depth: 0,
     locals: [],
     children: [],
+    aftermath: [],
     references: [],
     dependencies: [],
   }

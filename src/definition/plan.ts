@@ -64,8 +64,8 @@ export interface BreakerPolicy {
 export interface StepPlanBase {
   readonly id: string
   readonly name: string
-  /** The composite that it stands in; null only for the root, a sequential step with the id ''. */
-  readonly parent: CompositePlan | null
+  /** The composite that it stands in, or the action that it compensates; null only for the root, a sequential step with the id ''. */
+  readonly parent: CompositePlan | ActionPlan | null
   /** All steps directly inside, bodies included, in the order of the document. */
   readonly children: readonly StepPlan[]
   /** Index among the parent's children (of its branch, in a condition). */
@@ -77,6 +77,8 @@ export interface StepPlanBase {
   readonly when: Expression | null
   /** True within a loop: it has an instance an iteration, and its share of the whole is its loop's matter. */
   readonly isRepeated: boolean
+  /** True in a compensation and in onFailure: it runs when the flow is over, makes no checkpoint and counts as no part. */
+  readonly isAftermath: boolean
   /** Ids of steps that must be completed before this one begins. */
   readonly dependencies: readonly string[]
   /** Milliseconds that one attempt (action) or the whole step (composite) may take; null is unbounded. */
@@ -114,6 +116,8 @@ export interface Plan {
   /** The newest format that its steps need; see FORMATS in engine/core/state.ts. */
   readonly format: number
   readonly root: SequentialPlan
+  /** What runs when the execution fails, before it is failed. */
+  readonly onFailure: SequentialPlan | null
   /** Every step by id; ids are unique in the whole definition. The root is not in it. */
   readonly steps: ReadonlyMap<string, StepPlan>
   /** How many leaf steps the definition has (actions, and conditions without branches). */

@@ -73,6 +73,12 @@ export const Definition = Type.Object(
       }),
     ),
     steps: StepList('Steps in order', { minItems: 1 }),
+    onFailure: Type.Optional(
+      StepList(
+        'Steps in order that run when the execution fails, after the compensations; they see the failure as `error`. Then the execution is failed with it',
+        { minItems: 1 },
+      ),
+    ),
   },
   {
     $id: 'Definition',

@@ -2,6 +2,7 @@ import { ExpressionError } from '../definition/expression.ts'
 import type { Json } from '../definition/json.ts'
 import type { Plan } from '../definition/plan.ts'
 import { ActionError } from './actions/action.ts'
+import { hasAftermath } from './core/aftermath.ts'
 import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
 import { type ExecutionInfo, StepScope } from './core/scope.ts'
@@ -56,7 +57,10 @@ function evaluateOutput(plan: Plan, state: ExecutionState, info: ExecutionInfo):
     const output: Json = plan.output.render(new StepScope(plan, state, null, info)) ?? null
     return { type: 'execution.completed', data: { output } }
   } catch (thrown) {
-    return { type: 'execution.failed', data: { error: errorOf(thrown, null) } }
+    return {
+      type: hasAftermath(plan, state) ? 'execution.failing' : 'execution.failed',
+      data: { error: errorOf(thrown, null) },
+    }
   }
 }
 

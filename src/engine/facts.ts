@@ -1,5 +1,6 @@
 import type { Plan } from '../definition/plan.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
+import { hasAftermath } from './core/aftermath.ts'
 import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
 import type { ExecutionInfo } from './core/scope.ts'
@@ -63,7 +64,8 @@ export function timerFact(
   if (timer.timer === 'execution_timeout') {
     const open = [...state.steps.values()].findLast((step) => step.status === 'running' || step.status === 'waiting')
     const error = timeoutError('execution', plan.timeoutMs)
-    return { type: 'execution.failed', data: { error: open === undefined ? error : { ...error, stepPath: open.path } } }
+    const type = hasAftermath(plan, state) ? 'execution.failing' : 'execution.failed'
+    return { type, data: { error: open === undefined ? error : { ...error, stepPath: open.path } } }
   }
   const step = state.steps.get(path)
   if (step === undefined) return null

@@ -58,6 +58,8 @@ function rollbackOf(payload: ControlPayload, state: ExecutionState, requestId: s
     refused({ action: 'rollback', code, parameters }, requestId)
   if (checkpoint === 'never_existed') return refuse('CHECKPOINT_NOT_FOUND', [executionId, index])
   if (checkpoint === 'no_longer_kept') return refuse('CHECKPOINT_GONE', [index, executionId, oldestIndex(state)])
+  if (state.compensatedFrom !== undefined && checkpoint.seq >= state.compensatedFrom)
+    return refuse('EXECUTION_COMPENSATED', [executionId, state.compensatedFrom])
   if (payload.seq !== undefined && (payload.seq < state.changedSeq || payload.seq > state.seq)) {
     return refuse('SEQ_CONFLICT', [executionId, state.seq, payload.seq])
   }

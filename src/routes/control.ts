@@ -47,6 +47,7 @@ export const controlRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine }
           ...problems(
             'EXECUTION_NOT_FOUND',
             'EXECUTION_STATUS_CONFLICT',
+            'EXECUTION_COMPENSATED',
             'EXECUTION_KEY_LIVE',
             'IDEMPOTENCY_KEY_REUSED',
             'ENGINE_OVERLOADED',

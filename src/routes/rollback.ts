@@ -53,6 +53,7 @@ export const rollbackRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine 
             'CHECKPOINT_GONE',
             'SEQ_CONFLICT',
             'EXECUTION_STATUS_CONFLICT',
+            'EXECUTION_COMPENSATED',
             'EXECUTION_KEY_LIVE',
             'IDEMPOTENCY_KEY_REUSED',
             'ENGINE_OVERLOADED',

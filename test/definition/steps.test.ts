@@ -1,6 +1,6 @@
 /** What each type of step refuses when its definition is posted, and where. */
 import t from 'tap'
-import type { JsonObject } from '../../src/definition/json.ts'
+import type { Json, JsonObject } from '../../src/definition/json.ts'
 import { echo, faultsOf, planOf, reading, workflow } from './definitions.ts'
 
 const step = (type: string, config: JsonObject, rest: JsonObject = {}): JsonObject => ({
@@ -162,3 +162,56 @@ t.test('names of a loop or catch are known within it alone', async (t) => {
   const set = step('set', { variables: { total: 1 } })
   t.strictSame(faultsOf(workflow([set, reading('y', 'total')], closed)), [], 'what a set step sets is known')
 })
+
+const compensated = (compensate: Json, rest: JsonObject = {}): JsonObject => ({ ...echo('s'), compensate, ...rest })
+
+t.test('a compensation is one action or steps; it needs format 2, and is no part of the whole', async (t) => {
+  const both = [
+    compensated({ type: 'echo', value: '{{ completed.output }}', delayMs: 5 }),
+    {
+      ...compensated([
+        reading('undo', 'completed.data.id + error.message + data'),
+        reading('more', 'steps.undo.output'),
+      ]),
+      id: 't',
+    },
+  ]
+  t.strictSame(faults(...both), [])
+  const plan = planOf(workflow(both))
+  t.equal(plan.format, 2)
+  t.equal(plan.leafCount, 2)
+  t.equal(plan.steps.get('compensate-s')!.number, 1)
+  t.equal(plan.root.children.length, 2)
+})
+
+t.test('a compensation that compensates, or is written wrong, or is read by others', async (t) => {
+  const twice = compensated([{ ...echo('undo'), compensate: { type: 'echo' } }])
+  t.match(faults(twice), [/^\/steps\/0\/compensate\/0\/compensate: is itself within a compensation/])
+  t.match(faults(compensated({ type: 'ecko' })), [/^\/steps\/0\/compensate\/type: There is no action "ecko"/])
+  t.match(faults(compensated({ type: 'echo', nonsense: 1 })), [/^\/steps\/0\/compensate\/nonsense: /])
+  t.match(faults(compensated({ value: 1 })), [/^\/steps\/0\/compensate\/type: is missing/])
+  t.match(faults(compensated([])), [/^\/steps\/0\/compensate: must have at least 1 element/])
+  t.match(faults(compensated({ type: 'echo' }), echo('compensate-s')), [/^\/steps\/1\/id: "compensate-s" is the id of/])
+  t.match(faults(compensated([echo('undo')]), reading('x', 'steps.undo.output')), [/Step "undo" runs only when/])
+})
+
+t.test('a compensation reads what is outside of loops; in one, what its own step saw', async (t) => {
+  const loop = (value: string): JsonObject => ({
+    ...step('foreach', { items: [1], steps: [echo('in'), { ...echo('x'), compensate: { type: 'echo', value } }] }),
+    id: 'each',
+  })
+  t.strictSame(faults(echo('out'), loop('{{ steps.out.output + completed.output + completed.data }}')), [])
+  t.match(faults(loop("{{ steps['in'].output }}")), [/Step "in" runs once an iteration of "each"/])
+})
+
+t.test(
+  'onFailure reads all of the flow and its error; nothing of it is compensated, and it cannot complete',
+  async (t) => {
+    const withOnFailure = (...onFailure: JsonObject[]) =>
+      faultsOf({ ...workflow([echo('x')]), onFailure }).map(({ pointer, message }) => `${pointer}: ${message}`)
+    t.strictSame(withOnFailure(reading('tell', 'error.message + steps.x.status')), [])
+    t.equal(planOf({ ...workflow([echo('x')]), onFailure: [echo('tell')] }).format, 2)
+    t.match(withOnFailure(compensated({ type: 'echo' })), [/^\/onFailure\/0\/compensate: is within onFailure/])
+    t.match(withOnFailure(step('complete', {})), [/^\/onFailure\/0\/config\/scope: is missing: the flow is over/])
+  },
+)

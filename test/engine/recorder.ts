@@ -19,7 +19,7 @@ import { createTestDatabase } from '../harness/database.ts'
 /** A plan of action steps one after the other, as the compiler would make it; nothing in it is ever evaluated. */
 export function sequence(ids: readonly string[], keep = 10): Plan {
   const steps: StepPlan[] = []
-  const base = { when: null, dependencies: [], timeoutMs: null, isRepeated: false, children: [] }
+  const base = { when: null, dependencies: [], timeoutMs: null, isAftermath: false, isRepeated: false, children: [] }
   const root: SequentialPlan = {
     ...base,
     type: 'sequential',
@@ -43,6 +43,7 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
       position,
       number: position + 1,
       weight: 1 / ids.length,
+      compensation: null,
     }
     steps.push(step as unknown as ActionPlan)
   }
@@ -50,6 +51,7 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
     name: 'Recorded',
     format: 1,
     root,
+    onFailure: null,
     steps: new Map(steps.map((step) => [step.id, step])),
     leafCount: ids.length,
     variables: {},

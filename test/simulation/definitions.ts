@@ -46,6 +46,8 @@ interface Extras {
   readonly attempts: number
   readonly retryMs: number
   readonly reads: number
+  /** How its compensation ends, if it has one. */
+  readonly undo: ScriptedOutcome | null
 }
 
 const extras: fc.Arbitrary<Extras> = fc.record({
@@ -55,6 +57,7 @@ const extras: fc.Arbitrary<Extras> = fc.record({
   attempts: fc.integer({ min: 1, max: 3 }),
   retryMs: fc.constantFrom(1, 40, 1_300),
   reads: fc.nat(3),
+  undo: fc.option(fc.constantFrom<ScriptedOutcome>('ok', 'ok', 'retryable', 'fatal'), { freq: 2, nil: null }),
 })
 
 const outcomes: fc.Arbitrary<ScriptedOutcome[]> = fc.oneof(
@@ -160,8 +163,9 @@ export const posted: fc.Arbitrary<Posted> = fc
     timeoutMs: fc.option(fc.constantFrom(1_500, 20_000), { freq: 8, nil: null }),
     keep: fc.constantFrom(1, 2, 10),
     hasOutput: fc.boolean(),
+    onFailure: fc.option(script, { freq: 2, nil: null }),
   })
-  .map(({ steps, timeoutMs, keep, hasOutput }) => {
+  .map(({ steps, timeoutMs, keep, hasOutput, onFailure }) => {
     const naming: Naming = { next: 0 }
     const named = nameAll(steps, naming, false)
     return {
@@ -172,6 +176,9 @@ export const posted: fc.Arbitrary<Posted> = fc
         steps: named,
         checkpoints: { keep },
         ...(timeoutMs !== null && { timeoutMs }),
+        ...(onFailure !== null && {
+          onFailure: [{ id: 'last', type: 'action', config: { type: 'act', ...onFailure, value: '{{ error.type }}' } }],
+        }),
         ...(hasOutput && { output: { end: '{{ data }}', first: `{{ steps.${named[0]!.id}.status }}` } }),
       },
     }
@@ -205,7 +212,7 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     return { id, type: 'condition', config }
   }
   if (!('extras' in draft)) return { id, type: draft.type, config: configOf(draft, naming) }
-  const { when, dependencies: mask, once, attempts, retryMs, reads: read } = draft.extras
+  const { when, dependencies: mask, once, attempts, retryMs, reads: read, undo } = draft.extras
   const dependencies = isGraph ? elders.filter((_, index) => (mask >> index) & 1).map((elder) => elder.id) : []
   const common = {
     id,
@@ -224,6 +231,9 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
       type: 'action',
       config: { type: 'act', ...draft.script, value: reads[read] },
       ...(isSlow && { timeoutMs: 1_000 }),
+      ...(undo !== null && {
+        compensate: { type: 'act', outcomes: [undo, 'ok'], delayMs: 2, value: '{{ completed }}' },
+      }),
       ...(once ? { delivery: 'at_most_once' } : { retryPolicy }),
     }
   }

@@ -75,6 +75,9 @@ export class Mirror {
   #retried(): void {
     this.retries += 1
     this.#failedTries.clear()
+    // It runs again when the flow fails again.
+    const onFailure = `${this.state.generation}/[onFailure].`
+    for (const key of this.completed) if (key.startsWith(onFailure)) this.completed.delete(key)
     for (const step of this.state.steps.values()) {
       const isOpen = step.status === 'failed' || step.status === 'cancelled'
       const hasCleaned = this.state.steps.get(bodyPath(step.path, 'finally'))?.status === 'completed'

@@ -1,5 +1,4 @@
 import type { JsonObject } from '../json.ts'
-import { pointerTo } from '../json-pointer.ts'
 import { didYouMean } from '../nearest.ts'
 import type { ActionPlan, ActionShape, RetryPolicy } from '../plan.ts'
 import type { RetryPolicy as RetryPolicyDefinition } from '../schema-fields.ts'
@@ -12,12 +11,14 @@ import { noRetry, retryPolicyOf } from './retry-policy.ts'
 import type { StepCompiler } from './step-compiler.ts'
 
 /** What an action step has beyond the others: its action's config, its policy, its delivery. */
-export function compileAction({ step, config, draft, all }: StepCompiler, plan: Mutable<ActionPlan>): void {
+export function compileAction(compiler: StepCompiler, plan: Mutable<ActionPlan>): void {
+  const { step, config, draft, all } = compiler
   const { type: action, ...rest } = config
   plan.action = String(action)
   plan.delivery = step.delivery === 'at_most_once' ? 'at_most_once' : 'at_least_once'
   plan.retry = retryOf(step, draft, plan.delivery, all)
   plan.breaker = breakerPolicyOf(step)
+  plan.compensation = compiler.compensation()
   const shape = shapeOf(config, draft, all)
   const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
   plan.config = compileTemplateInto(findings, rest, {
@@ -27,7 +28,7 @@ export function compileAction({ step, config, draft, all }: StepCompiler, plan: 
     secretFields: shape?.secretFields ?? [''],
     literalFields: shape?.literalFields ?? [],
   })
-  const pointer = pointerTo(draft.pointer, 'config')
+  const pointer = draft.configPointer
   const faults = shape
     ? [...findings.faults, ...configFaults(shape, rest), ...(shape.conflicts?.(rest, plan.delivery) ?? [])]
     : findings.faults
@@ -42,7 +43,7 @@ function shapeOf({ type }: JsonObject, draft: Draft, all: Compilation): ActionSh
   if (!shape) {
     const known = [...all.actions.keys()]
     const message = `There is no action ${JSON.stringify(type)}; there are ${known.join(', ')}.${didYouMean(type, known)}`
-    all.faults.push({ pointer: `${draft.pointer}/config/type`, message })
+    all.faults.push({ pointer: `${draft.configPointer}/type`, message })
   }
   return shape
 }

@@ -15,6 +15,8 @@ export interface Reference {
 export interface Draft {
   readonly id: string
   readonly pointer: string
+  /** Where its `config` is written. */
+  readonly configPointer: string
   readonly plan: StepPlanDraft
   readonly parent: Draft | null
   /** Which of the parent's lists it stands in. */
@@ -24,6 +26,8 @@ export interface Draft {
   /** Names that expressions here have beside the roots: those of the loops and catches around. */
   readonly locals: readonly string[]
   readonly children: Draft[]
+  /** Bodies that run when the flow is over: what compensates the step, the root's onFailure. */
+  readonly aftermath: Draft[]
   readonly references: Reference[]
   readonly dependencies: Reference[]
 }

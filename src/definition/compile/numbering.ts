@@ -3,7 +3,7 @@ import type { Draft } from './draft.ts'
 
 /**
  * Hands each plan its children, numbers the leaf steps in document order from 1, and shares the weight out, equally at each
- * level; what a loop repeats has none of its own. Returns how many leaves there are.
+ * level; what a loop repeats has none of its own, nor has what runs when the flow is over. Returns how many leaves there are.
  */
 export function numberSteps(root: Draft): number {
   let leaves = 0
@@ -14,7 +14,16 @@ export function numberSteps(root: Draft): number {
     plan.number = leaves + 1
     if (isLeaf(plan)) leaves++
     for (const child of children) visit(child, child.plan.isRepeated ? 0 : weight / children.length)
+    for (const body of draft.aftermath) visitAside(body, isLeaf(plan) ? plan.number : leaves)
   }
   visit(root, 1)
   return leaves
+}
+
+/** It counts as no step of the whole: it is shown at the number of the step that it compensates, onFailure at the last. */
+function visitAside({ plan, children }: Draft, number: number): void {
+  plan.children = children.map((child) => child.plan)
+  plan.weight = 0
+  plan.number = number
+  for (const child of children) visitAside(child, number)
 }

@@ -39,7 +39,8 @@ export function checkReferences(root: Draft, outputReferences: readonly Referenc
   for (const { stepId, pointer } of outputReferences) {
     const named = all.drafts.get(stepId)
     const loop = named ? loopAround(named, root) : null
-    if (!named) all.faults.push({ pointer, message: unknown(stepId) })
+    if (named && aftermathAround(named)) all.faults.push({ pointer, message: inAftermath(`Step "${stepId}"`) })
+    else if (!named) all.faults.push({ pointer, message: unknown(stepId) })
     else if (loop !== null) all.faults.push({ pointer, message: inLoop(`Step "${stepId}"`, loop) })
   }
 }
@@ -48,7 +49,7 @@ function* descendants(draft: Draft): Generator<Draft> {
   const stack = [draft]
   for (let next = stack.pop(); next; next = stack.pop()) {
     yield next
-    stack.push(...next.children)
+    stack.push(...next.children, ...next.aftermath)
   }
 }
 
@@ -64,6 +65,12 @@ function unknownSteps(all: Compilation): (stepId: string) => string {
 function notBefore(reader: Draft, named: Draft, graphs: Graphs): string | null {
   const id = `Step "${named.id}"`
   if (reader === named) return 'A step cannot name itself: it has no result before it has run'
+  const [own, other] = [aftermathAround(reader), aftermathAround(named)]
+  if (other !== null && other !== own) return inAftermath(id)
+  if (own !== null && other === null) {
+    const loop = loopAround(named, null)
+    return loop === null ? null : inLoop(id, loop)
+  }
   let [ours, theirs] = [reader, named]
   while (ours.depth > theirs.depth) ours = ours.parent as Draft
   if (ours === theirs) return `${id} contains this step, so it ends after it`
@@ -86,8 +93,17 @@ function notBefore(reader: Draft, named: Draft, graphs: Graphs): string | null {
   return besideInParallel(ours, theirs, reader, id, graphs.get(common) as ParallelGraph)
 }
 
+/** The compensation or onFailure that a step stands in. It runs when the flow is over, so it sees all of that. */
+function aftermathAround(draft: Draft): Draft | null {
+  for (let body: Draft | null = draft; body?.plan.isAftermath; body = body.parent)
+    if (body.plan.type === 'sequential' && body.plan.body?.isAftermath) return body
+  return null
+}
+
+const inAftermath = (id: string): string => `${id} runs only when what it stands in is over; nothing else can read it`
+
 /** The outermost loop below `around` that the step stands in: it has an instance an iteration there, and no name outside. */
-function loopAround(named: Draft, around: Draft): Draft | null {
+function loopAround(named: Draft, around: Draft | null): Draft | null {
   let loop: Draft | null = null
   for (let draft = named; draft !== around && draft.parent !== null; draft = draft.parent) {
     if (draft.plan.type === 'sequential' && draft.plan.body?.label === null) loop = draft.parent

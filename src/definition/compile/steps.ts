@@ -29,6 +29,7 @@ export function compileList(
   return steps.flatMap((step, position) => {
     const place = {
       pointer: pointerTo(pointer, position),
+      configPointer: pointerTo(pointerTo(pointer, position), 'config'),
       parent,
       list,
       position,
@@ -42,7 +43,7 @@ export function compileList(
   })
 }
 
-type Place = Pick<Draft, 'pointer' | 'parent' | 'list' | 'position' | 'depth' | 'locals'>
+type Place = Pick<Draft, 'pointer' | 'configPointer' | 'parent' | 'list' | 'position' | 'depth' | 'locals'>
 
 function compileStep(step: JsonObject, place: Place, all: Compilation): Draft | null {
   all.steps++
@@ -71,7 +72,7 @@ function unknownType(type: Json | undefined, pointer: string) {
   return { pointer: pointerTo(pointer, 'type'), message }
 }
 
-function register(draft: Draft, all: Compilation): void {
+export function register(draft: Draft, all: Compilation): void {
   const other = all.drafts.get(draft.id)
   if (!other) all.drafts.set(draft.id, draft)
   else {
@@ -81,7 +82,7 @@ function register(draft: Draft, all: Compilation): void {
 }
 
 /** A draft with what every step has; weight and number follow when the tree is complete. */
-function draftOf(step: JsonObject, type: StepType, place: Place): Draft {
+export function draftOf(step: JsonObject, type: StepType, place: Place): Draft {
   const id = typeof step.id === 'string' ? step.id : ''
   const plan = {
     type,
@@ -96,8 +97,9 @@ function draftOf(step: JsonObject, type: StepType, place: Place): Draft {
     dependencies: Array.isArray(step.dependencies) ? step.dependencies : [],
     timeoutMs: typeof step.timeoutMs === 'number' ? step.timeoutMs : null,
     isRepeated: isRepeated(place.parent?.plan),
+    isAftermath: place.parent?.plan.isAftermath ?? false,
   } as unknown as StepPlanDraft
-  return { ...place, id, plan, children: [], references: [], dependencies: [] }
+  return { ...place, id, plan, children: [], aftermath: [], references: [], dependencies: [] }
 }
 
 const isRepeated = (parent: StepPlanDraft | undefined): boolean =>
@@ -111,13 +113,25 @@ export function compileBody(
   list: string,
   body: Body,
   all: Compilation,
-): SequentialPlan {
+): Mutable<SequentialPlan> {
   const id = `${owner.id}[${body.label ?? body.prefix ?? ''}]`
-  const locals = [...owner.locals, ...body.locals]
-  const place = { pointer, parent: owner, list, position: owner.children.length, depth: owner.depth + 1, locals }
+  // What runs when the flow is over stands in no loop any more.
+  const { isAftermath = false } = body
+  const locals = isAftermath ? body.locals : [...owner.locals, ...body.locals]
+  const siblings = isAftermath ? owner.aftermath : owner.children
+  const place = {
+    pointer,
+    configPointer: pointer,
+    parent: owner,
+    list,
+    position: siblings.length,
+    depth: owner.depth + 1,
+    locals,
+  }
   const draft = draftOf({ id }, 'sequential', place)
   const plan = Object.assign(draft.plan, { body }) as unknown as Mutable<SequentialPlan>
-  owner.children.push(draft)
+  plan.isAftermath ||= isAftermath
+  siblings.push(draft)
   all.drafts.set(id, draft)
   plan.steps = compileList(steps, pointer, draft, 'steps', all).map((child) => child.plan)
   return plan

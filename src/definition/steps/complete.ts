@@ -45,6 +45,8 @@ export const completeStep: StepLanguage<CompletePlan> = {
     const { scope, output } = compiler.config
     plan.scope = typeof scope === 'string' ? scope : ''
     plan.output = compiler.template(output, ['output'])
+    if (plan.scope === '' && plan.isAftermath)
+      compiler.fault('scope', 'is missing: the flow is over, so only a step around this one can be ended')
     if (plan.scope === '') return
     const around = surroundings(compiler.draft)
     if (around.includes(plan.scope)) return
@@ -57,6 +59,7 @@ export const completeStep: StepLanguage<CompletePlan> = {
 /** The ids of the steps that a step stands in, from the nearest; bodies have no id of their own. */
 function surroundings({ parent }: Draft): string[] {
   if (parent === null || parent.id === '') return []
-  const isBody = parent.plan.type === 'sequential' && parent.plan.body
-  return isBody ? surroundings(parent) : [parent.id, ...surroundings(parent)]
+  const body = parent.plan.type === 'sequential' ? parent.plan.body : null
+  if (body?.isAftermath) return []
+  return body ? surroundings(parent) : [parent.id, ...surroundings(parent)]
 }

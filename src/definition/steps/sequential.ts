@@ -18,6 +18,8 @@ export interface Body {
   readonly prefix?: string
   /** Names that only the steps within it have. */
   readonly locals: readonly string[]
+  /** It runs when the flow is over: no part of the whole, and no surroundings but the execution. */
+  readonly isAftermath?: boolean
 }
 
 const schema = Type.Object(

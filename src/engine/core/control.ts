@@ -1,11 +1,12 @@
 import type { Json } from '../../definition/json.ts'
+import { cancelAftermath, conclusion, forgetAftermath } from './aftermath.ts'
 import { forgetCheckpointsBefore, keepCheckpoints } from './checkpoint.ts'
 import { resolve } from './data.ts'
 import type { ExecutionError, Refusal, RolledBack } from './event.ts'
 import { pending } from './pending.ts'
 import { type ExecutionState, isFinished } from './state.ts'
 import { askAgain, cancel, proceedPending, reach, restart } from './steps/step.ts'
-import { resetTimers, setDeadline, shiftTimes, stopDeadline, stopTimers } from './timeouts.ts'
+import { giveUpDeadline, resetTimers, setDeadline, shiftTimes, stopDeadline, stopTimers } from './timeouts.ts'
 import type { Turn } from './turn.ts'
 
 /*
@@ -56,7 +57,8 @@ export function resume(turn: Turn): void {
   // Paused between the end of the last step and the end of the execution.
   const root = state.steps.get('')
   if (root?.status === 'completed') turn.commands.push({ type: 'complete' })
-  if (root?.status === 'failed') turn.commands.push({ type: 'fail', error: root.error! })
+  const end = root?.status === 'failed' ? conclusion(state) : null
+  if (end !== null) turn.commands.push(end)
 }
 
 export function cancelExecution(turn: Turn): void {
@@ -81,12 +83,12 @@ export function completeExecution(turn: Turn, data: { readonly output?: Json }):
 function finish(turn: Turn, status: 'completed' | 'failed' | 'cancelled'): void {
   const { state, plan } = turn
   cancel(turn, plan.root, '')
+  cancelAftermath(turn)
   state.status = status
   state.requested = null
   state.pauseRequest = null
   state.completedAt = turn.at
-  stopDeadline(turn)
-  state.timeoutLeftMs = null
+  giveUpDeadline(turn)
 }
 
 /** A failed execution goes on from the step that failed, a quarantined one from where it stood; its timeout begins anew. */
@@ -96,6 +98,10 @@ export function retry(turn: Turn): void {
   state.requested = null
   state.pauseRequest = null
   reopen(state, 'running')
+  // Quarantined in the midst of it: that goes on.
+  if (state.aftermath !== undefined && state.aftermath.phase !== 'over')
+    return void turn.commands.push(...pending(plan, state))
+  forgetAftermath(turn)
   setDeadline(turn, plan.timeoutMs)
   const root = state.steps.get('')
   if (root === undefined) start(turn)
@@ -142,6 +148,8 @@ function reopen(state: ExecutionState, status: 'running' | 'paused'): void {
 
 /** Why a request cannot be met in the present status, or null when it can. A rollback's checkpoint is looked up apart. */
 export function refusalOf(state: ExecutionState, action: ControlAction): Refusal | null {
+  if (action === 'retry' && state.compensatedFrom !== undefined && state.aftermath?.phase === 'over')
+    return { action, code: 'EXECUTION_COMPENSATED', parameters: [state.executionId, state.compensatedFrom] }
   if (isAllowed(state, action)) return null
   const status = state.requested === 'pause' ? `${state.status} (a pause is under way)` : state.status
   return { action, code: 'EXECUTION_STATUS_CONFLICT', parameters: [state.executionId, status, action] }

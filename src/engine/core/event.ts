@@ -61,6 +61,8 @@ export type Event =
   | (EventBase & { readonly type: 'execution.retried'; readonly data: Answer })
   | (EventBase & { readonly type: 'execution.rolled_back'; readonly data: RolledBack })
   | (EventBase & { readonly type: 'execution.completed'; readonly data: { readonly output?: Json } })
+  /** Not by a step's failure: compensations and onFailure run first. */
+  | (EventBase & { readonly type: 'execution.failing'; readonly data: { readonly error: ExecutionError } })
   | (EventBase & { readonly type: 'execution.failed'; readonly data: { readonly error: ExecutionError } })
   | (EventBase & { readonly type: 'execution.quarantined'; readonly data: Quarantine })
   | (EventBase & { readonly type: 'control.refused'; readonly data: Refusal & { readonly requestId: string } })

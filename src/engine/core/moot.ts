@@ -16,6 +16,8 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'execution.failed':
     case 'execution.parked':
       return isFinished(state.status) || state.status === 'paused'
+    case 'execution.failing':
+      return isFinished(state.status) || state.status === 'paused' || state.aftermath !== undefined
     case 'step.entered':
     case 'step.skipped':
     case 'step.started':

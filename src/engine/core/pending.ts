@@ -1,4 +1,5 @@
 import type { Plan } from '../../definition/plan.ts'
+import { conclusion } from './aftermath.ts'
 import type { Command } from './command.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { behaviourOf } from './steps/behaviour.ts'
@@ -18,7 +19,8 @@ export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
   for (const step of state.steps.values()) addStep(plan, state, step, commands)
   const root = state.steps.get('')
   if (root?.status === 'completed') commands.push({ type: 'complete' })
-  if (root?.status === 'failed') commands.push({ type: 'fail', error: root.error! })
+  const end = root?.status === 'failed' ? conclusion(state) : null
+  if (end !== null) commands.push(end)
   if (state.requested === 'pause' && state.runningAttempts === 0) commands.push({ type: 'pause' })
   return commands
 }

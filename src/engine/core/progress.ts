@@ -1,4 +1,5 @@
 import type { Plan, StepPlan } from '../../definition/plan.ts'
+import { aftermathBodies } from './aftermath.ts'
 import type { ExecutionError } from './event.ts'
 import {
   type ExecutionState,
@@ -87,14 +88,18 @@ export type Medians = ReadonlyMap<string, number>
 export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, now: number): Progress {
   const steps: StepProgress[] = []
   let current: Instance | null = null
-  visit(state, plan.root, '', 'pending', (instance, reached, inherited) => {
+  const show: Visitor = (instance, reached, inherited) => {
     steps.push(stepProgress(instance, reached, inherited))
     if (current === null && reached !== undefined && isOpen(reached) && instance.plan.children.length === 0) {
       current = instance
     }
-  })
+  }
+  visit(state, plan.root, '', 'pending', show)
+  for (const body of aftermathBodies(plan, state)) visit(state, body.plan, body.path, 'pending', show)
   const active = isFinished(state.status) ? null : (current as Instance | null)
-  const left = isFinished(state.status) ? Number.NaN : remainingMs(plan.root, '', state, medians, now)
+  // Nobody knows how long compensations take.
+  const isOver = isFinished(state.status) || state.aftermath !== undefined
+  const left = isOver ? Number.NaN : remainingMs(plan.root, '', state, medians, now)
   const delay = state.startAt === null ? 0 : Math.max(0, state.startAt - now)
   const remaining = Number.isNaN(left) ? null : Math.round(delay + left)
   return {

@@ -1,6 +1,7 @@
 import { ExpressionError, type Scope } from '../../definition/expression.ts'
 import type { Json, JsonObject } from '../../definition/json.ts'
 import type { Plan } from '../../definition/plan.ts'
+import { localOf } from './aftermath.ts'
 import { dataOf, outputOf, pathOf, resolve, statusOf } from './data.ts'
 import { type ExecutionState, labelOf, parentPath, type StepState } from './state.ts'
 import { behaviourOf } from './steps/behaviour.ts'
@@ -59,6 +60,7 @@ export class StepScope implements Scope {
     for (let path = this.#step.path; plan.parent !== null; path = parentPath(path), plan = plan.parent) {
       if (plan.type !== 'sequential' || !plan.body?.locals.includes(name)) continue
       const owner = this.#state.steps.get(parentPath(path))!
+      if (plan.body.isAftermath) return localOf(this.#plan, this.#state, owner, name)
       return behaviourOf(plan.parent).local!(plan.parent, owner, labelOf(path), name)
     }
     return undefined

@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../../definition/json.ts'
+import type { Aftermath, Completion } from './aftermath.ts'
 import type { ExecutionError, Signal, StepResult } from './event.ts'
 
 /**
@@ -6,7 +7,7 @@ import type { ExecutionError, Signal, StepResult } from './event.ts'
  * take the oldest that has today's rules, so that older nodes can run them too, or a newer one that their definition needs.
  *
  * 1: action, condition, parallel, sequential
- * 2: the other types of steps, and a parallel's join and onFailure
+ * 2: the other types of steps, a parallel's join and onFailure, compensations and the workflow's onFailure
  */
 export const FORMAT = 1
 
@@ -166,6 +167,12 @@ export interface ExecutionState {
   startAt: number | null
   /** Paths of the steps that wait for a signal; may name some that do no longer. */
   waiters?: string[]
+  /** Completed steps that would be compensated, in the order in which they were. */
+  completions?: Completion[]
+  /** Since the root has failed. */
+  aftermath?: Aftermath
+  /** seq of the first step that was compensated: nothing goes on from what was completed then or later. */
+  compensatedFrom?: number
 }
 
 export const isFinished = (status: ExecutionStatus): boolean =>

@@ -21,6 +21,12 @@ export function stopDeadline(turn: Turn): void {
   turn.commands.push({ type: 'clear_timer', timer: 'execution_timeout', path: '' })
 }
 
+/** The execution's timeout is over or counts no more. */
+export function giveUpDeadline(turn: Turn): void {
+  stopDeadline(turn)
+  turn.state.timeoutLeftMs = null
+}
+
 /** The steps' timers are taken down; their due times stay in the state. */
 export function stopTimers(turn: Turn): void {
   for (const step of turn.state.steps.values()) {

@@ -1,4 +1,5 @@
 import type { ConditionPlan, Plan } from '../../definition/plan.ts'
+import { noteCompletion } from './aftermath.ts'
 import { markCheckpoint } from './checkpoint.ts'
 import type { Command } from './command.ts'
 import * as control from './control.ts'
@@ -74,6 +75,8 @@ function apply(turn: Turn, event: Event): void {
       return control.rollBack(turn, event.data)
     case 'execution.completed':
       return control.completeExecution(turn, event.data)
+    case 'execution.failing':
+      return failComposite(turn, turn.plan.root, turn.state.steps.get('')!, event.data.error)
     case 'execution.failed':
       return control.failExecution(turn, event.data.error)
     case 'signal.received':
@@ -105,8 +108,9 @@ function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
     case 'condition.evaluated':
       return condition.branch(turn, plan as ConditionPlan, step, event.data.result)
     case 'step.completed':
-      if (!plan.isRepeated) turn.state.completedLeaves += 1
-      markCheckpoint(turn, plan, step)
+      if (!plan.isRepeated && !plan.isAftermath) turn.state.completedLeaves += 1
+      if (plan.type === 'action' && plan.compensation !== null) noteCompletion(turn, plan, step, event.data)
+      if (!plan.isAftermath) markCheckpoint(turn, plan, step)
       return completeLeaf(turn, plan, step, event.data)
     case 'step.failed':
       if (plan.type === 'action') return action.failAttempt(turn, plan, step, event.data)

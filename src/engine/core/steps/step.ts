@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../../definition/json.ts'
 import type { StepPlan } from '../../../definition/plan.ts'
+import * as aftermath from '../aftermath.ts'
 import { statusOf } from '../data.ts'
 import type { ExecutionError, Fact, StepResult } from '../event.ts'
 import { addProgress } from '../progress.ts'
@@ -115,9 +116,10 @@ function clearTimer(turn: Turn, plan: StepPlan, step: StepState): void {
 
 function tellParent(turn: Turn, plan: StepPlan, child: StepState): void {
   const { parent } = plan
+  if (plan.type === 'sequential' && plan.body?.isAftermath) return aftermath.bodyEnded(turn, child)
   if (parent === null) {
     if (child.status === 'completed') turn.commands.push({ type: 'complete' })
-    else if (child.status === 'failed') turn.commands.push({ type: 'fail', error: child.error! })
+    else if (child.status === 'failed') aftermath.begin(turn)
     return
   }
   const step = turn.state.steps.get(parentPath(child.path))!

@@ -1,0 +1,175 @@
+import type { Json } from '../../definition/json.ts'
+import type { ActionPlan, Plan, SequentialPlan, StepPlan } from '../../definition/plan.ts'
+import type { Command } from './command.ts'
+import { dataOf, resolve } from './data.ts'
+import type { ExecutionError, StepResult } from './event.ts'
+import { bodyPath, type ExecutionState, type StepState } from './state.ts'
+import { cancel, forget, reach } from './steps/step.ts'
+import { giveUpDeadline } from './timeouts.ts'
+import type { Turn } from './turn.ts'
+
+/*
+ * What an execution still does when its flow has failed, before it is failed itself:
+ *
+ *   the root failed ──▶ compensating (what was completed, the newest first) ──▶ on_failure ──▶ over: `fail`
+ *
+ * What fails here is noted, and the next goes on. Everything is steps like any others: recorded, retried, paused, shown.
+ */
+export interface Aftermath {
+  phase: 'compensating' | 'on_failure' | 'over'
+  /** What failed for good meanwhile. */
+  readonly failures: { readonly what: string; readonly error: ExecutionError }[]
+}
+
+/** A completed step that would be compensated. */
+export interface Completion {
+  readonly path: string
+  readonly seq: number
+  /** What its compensation sees, of a step in a loop: the iteration leaves the state before. */
+  readonly kept?: { readonly data: Json } & StepResult
+}
+
+/** An action with a compensation is completed; to be called before its parent hears of it. */
+export function noteCompletion(turn: Turn, plan: ActionPlan, step: StepState, { output, meta }: StepResult): void {
+  const { state } = turn
+  const completion: Completion = { path: step.path, seq: state.seq }
+  state.completions ??= []
+  if (!plan.isRepeated) state.completions.push(completion)
+  else {
+    const kept = { data: dataOf(turn.plan, state, step), output, ...(meta !== undefined && { meta }) }
+    state.completions.push({ ...completion, kept })
+  }
+}
+
+/** Whether anything is left to do once the flow has failed. */
+export const hasAftermath = ({ onFailure }: Plan, { completions = [] }: ExecutionState): boolean =>
+  onFailure !== null || completions.length > 0
+
+/** The root has failed. */
+export function begin(turn: Turn): void {
+  if (hasAftermath(turn.plan, turn.state)) {
+    giveUpDeadline(turn)
+    turn.state.aftermath = { phase: 'compensating', failures: [] }
+  }
+  goOn(turn)
+}
+
+function goOn(turn: Turn): void {
+  const { plan, state } = turn
+  const next = nextBody(plan, state)
+  if (next === null) {
+    if (state.aftermath !== undefined) state.aftermath.phase = 'over'
+    turn.commands.push(conclusion(state)!)
+  } else {
+    reach(turn, next.body, next.path, next.data)
+  }
+}
+
+function nextBody(plan: Plan, state: ExecutionState): { body: SequentialPlan; path: string; data: string } | null {
+  const { aftermath } = state
+  const last = state.completions?.at(-1)
+  if (aftermath?.phase === 'compensating' && last !== undefined) {
+    const step = stepOf(plan, state, last)
+    state.compensatedFrom = Math.min(last.seq, state.compensatedFrom ?? last.seq)
+    const { compensation } = plan.steps.get(step.id) as ActionPlan
+    return { body: compensation!, path: bodyPath(last.path, 'compensate'), data: last.path }
+  }
+  if (aftermath?.phase !== 'compensating' || plan.onFailure === null) return null
+  aftermath.phase = 'on_failure'
+  const root = state.steps.get('')!
+  const data = root.frame?.type === 'sequence' ? root.frame.data : ''
+  return { body: plan.onFailure, path: ON_FAILURE, data }
+}
+
+const ON_FAILURE = bodyPath('', 'onFailure')
+
+/** The completed step, put back when its iteration has left the state. */
+function stepOf(plan: Plan, state: ExecutionState, { path, kept }: Completion): StepState {
+  const present = state.steps.get(path)
+  if (present !== undefined || kept === undefined) return present!
+  const id = path.slice(path.lastIndexOf('.') + 1)
+  if (!plan.steps.has(id)) throw new Error(`no step stands at "${path}"`)
+  const times = { startedAt: null, firstStartedAt: null, completedAt: state.at, dueAt: null }
+  const step: StepState = {
+    id,
+    path,
+    status: 'completed',
+    attempt: 1,
+    data: '',
+    entered: true,
+    ...times,
+    output: kept.output,
+  }
+  if (kept.meta !== undefined) step.meta = kept.meta
+  state.steps.set(path, step)
+  return step
+}
+
+/** A compensation, or onFailure, has ended. */
+export function bodyEnded(turn: Turn, child: StepState): void {
+  const { state } = turn
+  const { phase, failures } = state.aftermath!
+  const compensated = phase === 'compensating' ? state.completions!.pop()! : null
+  if (child.status === 'failed') {
+    const what = compensated === null ? 'onFailure' : `the compensation of ${compensated.path}`
+    failures.push({ what, error: child.error! })
+  }
+  goOn(turn)
+}
+
+/** How the execution ends whose root has failed; null while its aftermath is under way. */
+export function conclusion({ aftermath, steps }: ExecutionState): Extract<Command, { type: 'fail' }> | null {
+  if (aftermath !== undefined && aftermath.phase !== 'over') return null
+  const error = steps.get('')!.error!
+  const failures = aftermath?.failures ?? []
+  if (failures.length === 0) return { type: 'fail', error }
+  const then = failures.map(({ what, error: { message } }) => `${what} failed: ${message}`).join('; ')
+  const aftermathFailures = failures.map(({ what, error: { type, message, stepPath = '' } }) => ({
+    what,
+    type,
+    message,
+    stepPath,
+  }))
+  return {
+    type: 'fail',
+    error: { ...error, message: `${error.message}; then ${then}`, details: { ...error.details, aftermathFailures } },
+  }
+}
+
+/** The execution is ended from outside. */
+export function cancelAftermath(turn: Turn): void {
+  const { plan, state } = turn
+  if (state.aftermath === undefined) return
+  if (plan.onFailure !== null) cancel(turn, plan.onFailure, ON_FAILURE)
+  const last = state.completions?.at(-1)
+  if (last === undefined) return
+  const path = bodyPath(last.path, 'compensate')
+  const body = state.steps.get(path)
+  if (body !== undefined) cancel(turn, plan.steps.get(body.id)!, path)
+}
+
+/** The flow goes on after all (`retry`): should it fail again, onFailure runs again. */
+export function forgetAftermath(turn: Turn): void {
+  const { plan, state } = turn
+  delete state.aftermath
+  if (plan.onFailure !== null) forget(turn, plan.onFailure, ON_FAILURE)
+}
+
+/** What the steps of a compensation or of onFailure see beside the roots. `owner` is the step that stands around the body. */
+export function localOf(plan: Plan, state: ExecutionState, owner: StepState, name: string): Json | undefined {
+  if (name === 'error') return (state.steps.get('')?.error ?? null) as unknown as Json
+  if (name !== 'completed') return undefined
+  const kept = state.completions?.findLast(({ path }) => path === owner.path)?.kept
+  const { output = null, meta } = owner
+  const data = kept === undefined ? resolve(plan, state, owner.data) : kept.data
+  return { data, output, ...(meta !== undefined && { meta }) }
+}
+
+/** The compensations and onFailure, as far as they have begun, in the order in which they have. */
+export function* aftermathBodies(plan: Plan, state: ExecutionState): Generator<{ plan: StepPlan; path: string }> {
+  if (state.aftermath === undefined) return
+  for (const { id, path } of state.steps.values()) {
+    const body = plan.steps.get(id)
+    if (body?.type === 'sequential' && body.body?.isAftermath) yield { plan: body, path }
+  }
+}

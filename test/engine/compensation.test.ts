@@ -1,0 +1,87 @@
+/** Compensations and onFailure as they show from outside, and across nodes. */
+import t from 'tap'
+import { createTestDatabase } from '../harness/database.ts'
+import { call, echo, ended, journalOf, latch, run, seen, startEngine, typesOf } from './running-engine.ts'
+
+const booking = (id: string) =>
+  echo(id, { value: `${id} done` }, { compensate: { type: 'echo', value: 'undone: {{ completed.output }}' } })
+const broken = echo('ship', { fail: { type: 'NoCarrier', message: 'nobody delivers there' } })
+
+t.test('what was completed is taken back, visibly, and then the execution is failed', async (t) => {
+  const onFailure = [echo('tell', { value: '{{ error.type }} at {{ error.stepPath }}' })]
+  const engine = await startEngine(t)
+  const id = await run(engine, [booking('hotel'), booking('flight'), broken], { definition: { onFailure } })
+  const execution = await ended(engine, id)
+  t.match(execution, { status: 'failed', error: { type: 'NoCarrier', stepPath: 'ship' } })
+  t.strictSame(await typesOf(engine, id), [
+    'execution.started',
+    'step.completed hotel',
+    'step.completed flight',
+    'step.failed ship',
+    'step.completed flight[compensate].compensate-flight',
+    'step.completed hotel[compensate].compensate-hotel',
+    'step.completed [onFailure].tell',
+    'execution.failed',
+  ])
+  const outputs = (await journalOf(engine, id)).map(({ data }) => (data as { output?: unknown }).output)
+  t.strictSame(outputs.slice(4, 7), ['undone: flight done', 'undone: hotel done', 'NoCarrier at ship'])
+  const { steps, totalSteps } = await engine.getProgress(id)
+  t.equal(totalSteps, 3)
+  t.match(steps.slice(3), [
+    { id: 'compensate-flight', name: 'Compensate flight', status: 'completed' },
+    { id: 'compensate-hotel', path: 'hotel[compensate].compensate-hotel', status: 'completed' },
+    { id: 'tell', path: '[onFailure].tell', status: 'completed' },
+  ])
+})
+
+t.test('what was compensated is gone on from no more', async (t) => {
+  const engine = await startEngine(t)
+  const id = await run(engine, [echo('look'), booking('hotel'), broken])
+  await ended(engine, id)
+  await t.rejects(engine.control(id, 'retry'), { code: 'EXECUTION_COMPENSATED', status: 409 })
+  await t.rejects(engine.rollbackToCheckpoint(id, 1), { code: 'EXECUTION_COMPENSATED' })
+  await engine.rollbackToCheckpoint(id, 0, { resume: true })
+  t.match(await ended(engine, id), { status: 'failed', error: { type: 'NoCarrier' } })
+  const types = await typesOf(engine, id)
+  t.equal(types.filter((type) => type === 'step.completed hotel').length, 2, 'from before it all begins anew')
+  t.equal(types.filter((type) => type.includes('compensate-hotel')).length, 2)
+})
+
+t.test('another node goes on with the compensations where the first one left them', async (t) => {
+  const { url: databaseUrl } = await createTestDatabase(t)
+  const held = latch()
+  const definition = { onFailure: [call('tell')] }
+  const undo = { compensate: { type: 'call', name: 'undo' } }
+  const calls = { book: () => 'booked', tell: () => 'told', ship: () => Promise.reject(new Error('no')) }
+  const first = await startEngine(
+    t,
+    { ...calls, undo: () => held.promise.then(() => 'late') },
+    { databaseUrl, drainMs: 1 },
+  )
+  const id = await run(first, [call('book', undo), call('ship')], { definition })
+  await seen(first, id, 'step.failed', 'ship')
+  await first.stop()
+  const second = await startEngine(t, { ...calls, undo: () => 'undone' }, { databaseUrl })
+  t.match(await ended(second, id), { status: 'failed', error: { stepPath: 'ship' } })
+  held.open()
+  t.match(
+    (await journalOf(second, id)).filter(({ type }) => type === 'step.completed').map(({ path, data }) => [path, data]),
+    [
+      ['book', { output: 'booked' }],
+      ['book[compensate].compensate-book', { output: 'undone' }],
+      ['[onFailure].tell', { output: 'told' }],
+    ],
+  )
+})
+
+t.test('an execution that takes too long runs onFailure too', async (t) => {
+  const engine = await startEngine(t)
+  const definition = { onFailure: [echo('tell', { value: '{{ error.type }}' })], timeoutMs: 50 }
+  const id = await run(engine, [{ id: 'go', type: 'wait_for_signal', config: { signal: 'go' } }], { definition })
+  t.match(await ended(engine, id), { status: 'failed', error: { type: 'TimeoutError', stepPath: 'go' } })
+  t.strictSame((await typesOf(engine, id)).slice(-3), [
+    'execution.failing',
+    'step.completed [onFailure].tell',
+    'execution.failed',
+  ])
+})
