@@ -5,11 +5,12 @@ import { inDocumentOrder } from './compile/fault-order.ts'
 import { closedNames, compileInputSchema } from './compile/input-schema.ts'
 import { numberSteps } from './compile/numbering.ts'
 import { checkReferences } from './compile/references.ts'
+import { compileRetryPolicy } from './compile/retry-policy.ts'
 import { definitionFaults } from './compile/shapes.ts'
 import { compileList, MAX_STEPS } from './compile/steps.ts'
 import type { JsonObject } from './json.ts'
 import { formatOf } from './language.ts'
-import type { ActionShape, Fault, Plan, SequentialPlan } from './plan.ts'
+import type { ActionShape, Fault, Plan, RetryPolicy, SequentialPlan } from './plan.ts'
 import type { Definition } from './schema.ts'
 import { compileTemplateInto, type Template, type TemplateFindings } from './template.ts'
 
@@ -33,6 +34,7 @@ export function compile(
     faults: [],
     drafts: new Map(),
     names: closedNames(document),
+    retryPolicy: null,
     steps: 0,
   }
   const plan = compileDocument(document, all)
@@ -51,6 +53,7 @@ const briefly = ({ pointer, message }: Fault): Fault => ({
 function compileDocument(document: JsonObject, all: Compilation): Plan {
   all.faults.push(...definitionFaults(document))
   const root = rootDraft()
+  all.retryPolicy = workflowRetryPolicy(document, root, all)
   const steps = compileList(document.steps, '/steps', root, 'steps', all)
   const rootPlan = Object.assign(root.plan, { steps: steps.map(({ plan }) => plan) }) as SequentialPlan
   if (all.steps > MAX_STEPS) {
@@ -74,6 +77,17 @@ function compileDocument(document: JsonObject, all: Compilation): Plan {
     output,
     inputFaults,
   }
+}
+
+/** It is asked at any step, so it can read none. */
+function workflowRetryPolicy(document: JsonObject, root: Draft, all: Compilation): RetryPolicy | null {
+  const policy = compileRetryPolicy(document, root, all)
+  for (const { stepId, pointer } of root.references.splice(0))
+    all.faults.push({
+      pointer,
+      message: `reads step "${stepId}", which not every step comes after: write it into the step's own policy`,
+    })
+  return policy
 }
 
 /** The root is a sequential step without a definition of its own. */

@@ -46,6 +46,8 @@ export interface RetryPolicy {
   /** Error types that are retried; null leaves it to the error's own `retryable`. */
   readonly retryOn: readonly string[] | null
   readonly nonRetryable: readonly string[]
+  /** Whether an attempt that failed is repeated, in place of the error's own `retryable`; it sees `error` and `attempt`. */
+  readonly when: Expression | null
 }
 
 /** When the circuit of a step's target opens, and what the step does then. Durations are milliseconds. */

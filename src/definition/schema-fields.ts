@@ -63,6 +63,12 @@ export const RetryPolicy = Type.Object(
       ErrorTypes('Error types that are retried; by default those that the error itself calls retryable'),
     ),
     nonRetryable: Type.Optional(ErrorTypes('Error types that are never retried')),
+    when: Type.Optional(
+      ExpressionText(
+        'Whether a failed attempt is repeated; it sees `error` and `attempt`. It decides in place of the error itself, and only about types that the lists let through.',
+        ['error.details.status == 404 && attempt < 3', "error.details.sqlstate == '23505'"],
+      ),
+    ),
   },
   {
     $id: 'RetryPolicy',

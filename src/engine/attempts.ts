@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { ExpressionError } from '../definition/expression.ts'
 import type { Json } from '../definition/json.ts'
-import type { ActionPlan, Plan } from '../definition/plan.ts'
+import type { ActionPlan, Plan, RetryPolicy } from '../definition/plan.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import { failureOf } from './actions/action.ts'
 import { Attempt, type AttemptOutcome, type AttemptSubject, type Deferral } from './attempt.ts'
@@ -141,8 +142,10 @@ export class Attempts {
     state: ExecutionState,
   ): Fact {
     const { path, attempt } = subject
-    if (outcome.type === 'failed') return this.#failed(outcome.error, outcome.durationMs, subject, firstStartedAt)
     if (outcome.type === 'deferred') return this.#deferred(outcome, subject, firstStartedAt)
+    const { durationMs } = outcome
+    const failed = (error: ExecutionError) => this.#failed(error, durationMs, subject, firstStartedAt, state)
+    if (outcome.type === 'failed') return failed(outcome.error)
     const { secrets } = this.#services
     try {
       const checked = checkResult(outcome.result, this.#room.bounds(state))
@@ -153,7 +156,7 @@ export class Attempts {
       }
       return { type: 'step.completed', path, attempt, data }
     } catch (thrown) {
-      return this.#failed(failureOf(thrown), outcome.durationMs, subject, firstStartedAt)
+      return failed(failureOf(thrown))
     }
   }
 
@@ -172,16 +175,24 @@ export class Attempts {
   }
 
   /** What failed, on which attempt, and what happens next: the policy decides now, so that replay need not. */
-  #failed(failure: ExecutionError, durationMs: number, subject: AttemptSubject, firstStartedAt: number): Fact {
-    const { path, attempt, plan, idempotencyKey } = subject
+  #failed(
+    failure: ExecutionError,
+    durationMs: number,
+    subject: AttemptSubject,
+    firstStartedAt: number,
+    state: ExecutionState,
+  ): Fact {
+    const { path, attempt, plan, idempotencyKey: seed } = subject
     const { clock, log, secrets } = this.#services
-    const error = secrets.redact({
+    const told = secrets.redact({
       ...failure,
       errorId: randomUUID(),
       stepPath: path,
       attempt,
     } as unknown as Json) as unknown as ExecutionError
-    const retryAt = nextRetryAt(plan.retry, { error, attempt, firstStartedAt, at: clock.now(), seed: idempotencyKey })
+    const scope = new StepScope(this.#plan, state, state.steps.get(path)!, infoOf(this.#row, state))
+    const judged = { error: told, attempt, firstStartedAt, at: clock.now(), seed }
+    const { error, retryAt } = judge(plan.retry, judged, scope)
     const { executionId, correlationId } = subject
     log.warn(
       { executionId, correlationId, path, attempt, error, retryAt },
@@ -195,4 +206,15 @@ export class Attempts {
 function deferralsOf({ error }: StepState): number {
   const deferrals = error?.type === 'CircuitOpenError' ? error.details?.deferrals : 0
   return typeof deferrals === 'number' ? deferrals : 0
+}
+
+/** When the next attempt is due; a `when` that cannot be evaluated repeats nothing, and says so in the error. */
+function judge(policy: RetryPolicy, failure: Parameters<typeof nextRetryAt>[1], scope: StepScope) {
+  const { error } = failure
+  try {
+    return { error, retryAt: nextRetryAt(policy, failure, scope) }
+  } catch (thrown) {
+    if (!(thrown instanceof ExpressionError)) throw thrown
+    return { error: { ...error, details: { ...error.details, retryWhen: thrown.message } }, retryAt: null }
+  }
 }

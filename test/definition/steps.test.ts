@@ -215,3 +215,15 @@ t.test(
     t.match(withOnFailure(step('complete', {})), [/^\/onFailure\/0\/config\/scope: is missing: the flow is over/])
   },
 )
+
+t.test('a retry by an expression sees the error and the attempt; the workflow’s own can read no step', async (t) => {
+  const retrying = (when: string): JsonObject => ({ ...echo('r'), retryPolicy: { when } })
+  t.strictSame(faults(echo('x'), retrying('error.details.status == 404 && attempt < 3 && steps.x.output')), [])
+  t.equal(planOf(workflow([retrying('true')])).format, 2)
+  t.equal(planOf(workflow([{ ...echo('r'), retryPolicy: {} }])).format, 1)
+  t.match(faults(retrying('1 +')), [/^\/steps\/0\/retryPolicy\/when: /])
+  const all = (when: string) => faultsOf({ ...workflow([echo('x'), echo('y')]), retryPolicy: { when } })
+  t.strictSame(all('attempt < 3'), [])
+  t.match(all('steps.x.output'), [{ pointer: '/retryPolicy/when', message: /reads step "x"/ }])
+  t.match(all('1 +'), [{ pointer: '/retryPolicy/when' }], 'once, however many steps there are')
+})

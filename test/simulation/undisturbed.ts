@@ -77,7 +77,12 @@ function attemptOf(
   } catch (thrown) {
     const error: ExecutionError = { ...failureOf(thrown), stepPath: path, attempt }
     const failure = { error, attempt, firstStartedAt: state.at, at: state.at, seed: '' }
-    return { type: 'step.failed', path, attempt, data: { error, retryAt: nextRetryAt(retry, failure) } }
+    return {
+      type: 'step.failed',
+      path,
+      attempt,
+      data: { error, retryAt: nextRetryAt(retry, failure, new StepScope(plan, state, step, infoOf(state))) },
+    }
   }
 }
 

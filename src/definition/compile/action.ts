@@ -1,13 +1,12 @@
 import type { JsonObject } from '../json.ts'
 import { didYouMean } from '../nearest.ts'
 import type { ActionPlan, ActionShape, RetryPolicy } from '../plan.ts'
-import type { RetryPolicy as RetryPolicyDefinition } from '../schema-fields.ts'
 import type { Mutable } from '../steps/step-language.ts'
 import { compileTemplateInto, type TemplateFindings } from '../template.ts'
 import { configFaults } from './action-config.ts'
 import { breakerPolicyOf } from './breaker-policy.ts'
 import type { Compilation, Draft } from './draft.ts'
-import { noRetry, retryPolicyOf } from './retry-policy.ts'
+import { compileRetryPolicy, noRetry } from './retry-policy.ts'
 import type { StepCompiler } from './step-compiler.ts'
 
 /** What an action step has beyond the others: its action's config, its policy, its delivery. */
@@ -50,16 +49,11 @@ function shapeOf({ type }: JsonObject, draft: Draft, all: Compilation): ActionSh
 
 /** The step's own policy, else the workflow's. A step that may be performed once has one attempt whatever the workflow says. */
 function retryOf(step: JsonObject, draft: Draft, delivery: ActionPlan['delivery'], all: Compilation): RetryPolicy {
-  const own = policyOf(step)
-  if (delivery === 'at_least_once') return own ?? policyOf(all.definition) ?? noRetry
+  const own = compileRetryPolicy(step, draft, all)
+  if (delivery === 'at_least_once') return own ?? all.retryPolicy ?? noRetry
   if (own && own.maxAttempts !== 1) {
     const message = 'An at_most_once step has one attempt: set maxAttempts to 1, or leave retryPolicy out'
     all.faults.push({ pointer: `${draft.pointer}/retryPolicy`, message })
   }
   return noRetry
-}
-
-function policyOf({ retryPolicy }: JsonObject): RetryPolicy | null {
-  if (typeof retryPolicy !== 'object' || retryPolicy === null || Array.isArray(retryPolicy)) return null
-  return retryPolicyOf(retryPolicy as RetryPolicyDefinition)
 }

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../json.ts'
-import type { ActionShape, Fault, StepPlan } from '../plan.ts'
+import type { ActionShape, Fault, RetryPolicy, StepPlan } from '../plan.ts'
 import type { Mutable } from '../steps/step-language.ts'
 
 /** A plan while it is being made. */
@@ -41,5 +41,7 @@ export interface Compilation {
   readonly drafts: Map<string, Draft>
   /** Variables and input members, when these are all that there can be. */
   readonly names: ReadonlySet<string> | undefined
+  /** The workflow's own, for the steps that have none. */
+  retryPolicy: RetryPolicy | null
   steps: number
 }

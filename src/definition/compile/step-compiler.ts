@@ -1,4 +1,4 @@
-import { compileExpression, type Expression, ExpressionError } from '../expression.ts'
+import type { Expression } from '../expression.ts'
 import type { Json, JsonObject } from '../json.ts'
 import { pointerTo } from '../json-pointer.ts'
 import type { SequentialPlan, StepPlan } from '../plan.ts'
@@ -6,6 +6,7 @@ import type { Body } from '../steps/sequential.ts'
 import { compileTemplateInto, type Template, type TemplateFindings } from '../template.ts'
 import { compileCompensation } from './aftermath.ts'
 import type { Compilation, Draft } from './draft.ts'
+import { compileAt } from './expression-at.ts'
 import { compileBody, compileList } from './steps.ts'
 
 /** What a step type's `compile` works with: the step as it was written, and the ways to compile what its config holds. */
@@ -88,25 +89,5 @@ export class StepCompiler {
 
   pointerTo(field: string): string {
     return pointerTo(this.#pointer, field)
-  }
-}
-
-/** Compiles an expression of a step; a bad one is a fault and null. */
-export function compileAt(
-  source: string,
-  pointer: string,
-  draft: Draft,
-  all: Compilation,
-  locals: readonly string[] = draft.locals,
-): Expression | null {
-  try {
-    const expression = compileExpression(source, { names: all.names, locals })
-    for (const stepId of expression.stepIds) draft.references.push({ stepId, pointer })
-    return expression
-  } catch (error) {
-    if (!(error instanceof ExpressionError)) throw error
-    const message = source.includes('{{') ? 'is an expression already: write it bare, without {{ }}' : error.message
-    all.faults.push({ pointer, message })
-    return null
   }
 }

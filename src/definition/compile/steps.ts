@@ -6,8 +6,9 @@ import type { SequentialPlan } from '../plan.ts'
 import type { Body } from '../steps/sequential.ts'
 import type { Mutable } from '../steps/step-language.ts'
 import type { Compilation, Draft, StepPlanDraft } from './draft.ts'
+import { compileAt } from './expression-at.ts'
 import { stepFaults } from './shapes.ts'
-import { compileAt, StepCompiler } from './step-compiler.ts'
+import { StepCompiler } from './step-compiler.ts'
 
 /** Most steps of a definition, and how deep they may nest. */
 export const MAX_STEPS = 10_000

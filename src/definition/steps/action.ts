@@ -65,7 +65,7 @@ const schema = Type.Object(
 
 export const action: StepLanguage<ActionPlan> = {
   schema,
-  format: ({ compensation }) => (compensation === null ? 1 : 2),
+  format: ({ compensation, retry }) => (compensation === null && retry.when === null ? 1 : 2),
   compile: compileAction,
   isLeaf: () => true,
 }

@@ -1,15 +1,20 @@
+import type { Scope } from '../../definition/expression.ts'
+import type { Json } from '../../definition/json.ts'
 import type { RetryPolicy } from '../../definition/plan.ts'
 import type { ExecutionError } from './event.ts'
+import { narrowed } from './scope.ts'
 
 /**
  * When the next attempt is due, or null when the step has failed for good: its attempts are used up, its error is not one
- * to retry, or the budget `maxElapsedMs` would be over by then. Times are ms since 1970.
+ * to retry, or the budget `maxElapsedMs` would be over by then. Times are ms since 1970. A policy with `when` needs the step's
+ * scope; it throws an ExpressionError when that cannot be evaluated.
  */
 export function nextRetryAt(
   policy: RetryPolicy,
   failure: { error: ExecutionError; attempt: number; firstStartedAt: number; at: number; seed: string },
+  scope: Scope | null = null,
 ): number | null {
-  if (failure.attempt >= policy.maxAttempts || !isRetryable(policy, failure.error)) return null
+  if (failure.attempt >= policy.maxAttempts || !isRetryable(policy, failure, scope)) return null
   const backoff = backoffMs(policy, failure.attempt, failure.seed)
   const dueAt = failure.at + Math.max(backoff, askedToWaitMs(failure.error))
   const budgetEnd = policy.maxElapsedMs === null ? Infinity : failure.firstStartedAt + policy.maxElapsedMs
@@ -22,11 +27,16 @@ function askedToWaitMs({ details }: ExecutionError): number {
   return typeof asked === 'number' && Number.isFinite(asked) ? asked : 0
 }
 
-/** `nonRetryable` decides first, then `retryOn`, then the error's own `retryable`. */
-export function isRetryable(policy: RetryPolicy, error: ExecutionError): boolean {
-  if (policy.nonRetryable.includes(error.type)) return false
-  if (policy.retryOn !== null) return policy.retryOn.includes(error.type)
-  return error.retryable ?? false
+/** `nonRetryable` decides first, then `retryOn`; what they let through, `when`; without either the error's own `retryable`. */
+function isRetryable(
+  { nonRetryable, retryOn, when }: RetryPolicy,
+  { error, attempt }: { error: ExecutionError; attempt: number },
+  scope: Scope | null,
+): boolean {
+  if (nonRetryable.includes(error.type) || (retryOn !== null && !retryOn.includes(error.type))) return false
+  if (when === null) return retryOn !== null || (error.retryable ?? false)
+  const locals = { error: error as unknown as Json, attempt }
+  return Boolean(when.evaluate(narrowed(scope!, { locals })))
 }
 
 /**

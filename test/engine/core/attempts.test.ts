@@ -1,7 +1,8 @@
 import t from 'tap'
-import type { RetryPolicy } from '../../../src/definition/plan.ts'
+import type { ActionPlan, RetryPolicy } from '../../../src/definition/plan.ts'
 import { progressOf } from '../../../src/engine/core/progress.ts'
 import { backoffMs, nextRetryAt } from '../../../src/engine/core/retry.ts'
+import { StepScope } from '../../../src/engine/core/scope.ts'
 import { idempotencyKeyOf } from '../../../src/engine/core/state.ts'
 import { a, Driver, par, seq } from './driver.ts'
 
@@ -14,6 +15,7 @@ const policy: RetryPolicy = {
   maxElapsedMs: null,
   retryOn: null,
   nonRetryable: [],
+  when: null,
 }
 const failure = {
   error: { type: 'Http5xx', message: '', retryable: true },
@@ -49,6 +51,29 @@ t.test('the policy decides what is retried', async (t) => {
   t.equal(nextRetryAt(policy, { ...failure, error: { ...failure.error, retryable: false } }), null)
   t.equal(nextRetryAt({ ...policy, maxElapsedMs: 1_100 }, failure), null, 'the budget would be over by then')
   t.equal(nextRetryAt({ ...policy, maxElapsedMs: 1_101 }, failure), 1_100)
+})
+
+t.test('a policy with `when` goes by that, within what its lists let through', async (t) => {
+  const at = (when: string, more: object, error: object, attempt = 1) => {
+    const d = new Driver(
+      [a('x', { retryPolicy: { maxAttempts: 5, initialIntervalMs: 100, jitter: 0, when, ...more } })],
+      {
+        input: { patient: true },
+      },
+    ).start()
+    const { retry } = d.plan.steps.get('x') as ActionPlan
+    const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null, startedAt: null }
+    const scope = new StepScope(d.plan, d.state, d.state.steps.get('x')!, info)
+    return nextRetryAt(retry, { ...failure, attempt, error: { ...failure.error, ...error } }, scope)
+  }
+  const gone = { type: 'Http4xx', retryable: false, details: { status: 404 } }
+  t.equal(at('error.details.status == 404 && attempt < 2 && input.patient', {}, gone), 1_100)
+  t.equal(at('error.details.status == 404 && attempt < 2', {}, gone, 2), null)
+  t.equal(at('false', {}, { retryable: true }), null, 'it decides in place of the error itself')
+  t.equal(at('true', { nonRetryable: ['Http4xx'] }, gone), null)
+  t.equal(at('true', { retryOn: ['Http5xx'] }, gone), null)
+  t.equal(at('error.details.status == 404', { retryOn: ['Http4xx'] }, gone), 1_100)
+  t.throws(() => at('nothing', {}, gone), { name: 'ExpressionError' })
 })
 
 t.test('a retry comes no sooner than the other side asked for', async (t) => {
