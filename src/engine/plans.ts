@@ -22,6 +22,7 @@ export class Plans {
   readonly #options: PlansOptions
   readonly #plans: LRUCache<string, Plan>
   readonly #compiling = new Map<string, Promise<Plan>>()
+  readonly #finding = new Map<string, Promise<Workflow | null>>()
   readonly #workflows: LRUCache<string, Workflow>
   readonly #startable: LRUCache<string, true>
   /** Raised when all is forgotten: what was being read then must not be kept. */
@@ -39,10 +40,9 @@ export class Plans {
    * VERSION_NOT_FOUND, VERSION_DEPRECATED.
    */
   async forStart(workflowId: string, named: number | undefined): Promise<{ version: number; plan: Plan }> {
-    const workflow = this.#workflows.get(workflowId) ?? (await this.#options.store.findWorkflow(workflowId))
+    const workflow = this.#workflows.get(workflowId) ?? (await this.#find(workflowId))
     if (workflow === null) throw new CairnError('WORKFLOW_NOT_FOUND', [workflowId])
     if (workflow.status === 'archived') throw new CairnError('WORKFLOW_ARCHIVED', [workflowId])
-    this.#workflows.set(workflowId, workflow)
     const version = named ?? workflow.version
     if (version !== workflow.version) await this.#checkStartable(workflowId, version)
     return { version, plan: this.peek(workflowId, version) ?? (await this.get(workflowId, version)) }
@@ -53,14 +53,33 @@ export class Plans {
     this.#generation += 1
     this.#plans.clear()
     this.#compiling.clear()
+    this.#finding.clear()
     this.#workflows.clear()
     this.#startable.clear()
   }
 
   /** A workflow was changed on this node: what is known of it is asked for again. */
   forget(workflowId: string): void {
+    this.#finding.delete(workflowId)
     this.#workflows.delete(workflowId)
     this.#startable.clear()
+  }
+
+  /** Starts that come while it is being read wait for the same answer. One that was asked for before a change is not kept. */
+  #find(workflowId: string): Promise<Workflow | null> {
+    const underWay = this.#finding.get(workflowId)
+    if (underWay !== undefined) return underWay
+    const finding = this.#options.store.findWorkflow(workflowId).then((workflow) => {
+      const isCurrent = this.#finding.get(workflowId) === finding
+      if (isCurrent && workflow?.status === 'active') this.#workflows.set(workflowId, workflow)
+      return workflow
+    })
+    this.#finding.set(workflowId, finding)
+    const over = (): void => {
+      if (this.#finding.get(workflowId) === finding) this.#finding.delete(workflowId)
+    }
+    finding.then(over, over)
+    return finding
   }
 
   async #checkStartable(workflowId: string, version: number): Promise<void> {

@@ -65,3 +65,41 @@ t.test(
     t.same(asked, ['w/0', 'w/1', 'w/1'])
   },
 )
+
+t.test(
+  'starts that come at once read their workflow once; one that was read before a change is not kept',
+  async (t) => {
+    const answers: ((workflow: object | null) => void)[] = []
+    const store = {
+      findWorkflow: () => new Promise((resolve) => void answers.push(resolve)),
+      findVersion: async (workflowId: string, version: number) => ({
+        workflowId,
+        version,
+        status: 'active',
+        definition,
+      }),
+    } as unknown as PlansOptions['store']
+    const plans = new Plans({ store, clock: new SystemClock(), actions: new Map([['echo', echo]]) })
+    const active = (version: number) => ({ id: 'w', status: 'active', version })
+
+    const before = [plans.forStart('w', undefined), plans.forStart('w', undefined)]
+    t.equal(answers.length, 1)
+    plans.forget('w')
+    const after = [plans.forStart('w', undefined), plans.forStart('w', undefined)]
+    t.equal(answers.length, 2, 'who comes after the change asks anew')
+    answers[1]!(active(2))
+    t.match(await Promise.all(after), [{ version: 2 }, { version: 2 }])
+    answers[0]!(active(1))
+    t.match(await Promise.all(before), [{ version: 1 }, { version: 1 }])
+    t.match(await plans.forStart('w', undefined), { version: 2 }, 'and what it heard is kept')
+    t.equal(answers.length, 2)
+
+    const gone = plans.forStart('nowhere', undefined)
+    answers[2]!(null)
+    await t.rejects(gone, { code: 'WORKFLOW_NOT_FOUND' })
+    const again = plans.forStart('nowhere', undefined)
+    t.equal(answers.length, 4, 'an error is not kept')
+    answers[3]!(active(1))
+    t.match(await again, { version: 1 })
+  },
+)
