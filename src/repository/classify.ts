@@ -48,5 +48,5 @@ export function isUnavailable(error: unknown): boolean {
   const { code } = error as { code?: unknown }
   if (typeof code !== 'string')
     return /^(Connection terminated|timeout exceeded|Client has encountered|Query read timeout)/.test(error.message)
-  return /^[0-9A-Z]{5}$/.test(code) ? /^(08|53|57P|25006)/.test(code) : /^E[A-Z]+$/.test(code)
+  return /^[0-9A-Z]{5}$/.test(code) ? /^(08|53|57P|25006|25P03)/.test(code) : /^E[A-Z]+$/.test(code)
 }

@@ -8,6 +8,7 @@ import { type ExecutionRow, executionColumns } from './execution-row.ts'
 import type { Append } from './flush.ts'
 import { findKey, type IdempotencyKey } from './idempotency.ts'
 import { statisticsColumns, tally } from './tally.ts'
+import { begin } from './transaction.ts'
 
 /** What a start wants when an execution that has ended was started under its key. */
 export const reusePolicies = ['allow', 'failed_only', 'reject'] as const
@@ -184,7 +185,7 @@ async function inTransaction(
 ): Promise<KeyedStart | null> {
   const client = await pool.connect()
   try {
-    await client.query('BEGIN')
+    await begin(client)
     const result = await task(client)
     await client.query(result === null || result.type === 'occupied' ? 'ROLLBACK' : 'COMMIT')
     client.release()

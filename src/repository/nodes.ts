@@ -1,5 +1,6 @@
 import type { Database } from './connection.ts'
 import { timelineOf } from './server-identity.ts'
+import { begin } from './transaction.ts'
 
 /*
  * A node is alive while its lease runs. It dies once, by the deletion of its row, and its id never comes back:
@@ -111,7 +112,7 @@ async function deleteNodes({ pool }: Database, condition: string, parameters: un
   const client = await pool.connect()
   try {
     // One transaction, so that the backend is the same for both statements behind PgBouncer too.
-    await client.query('BEGIN')
+    await begin(client)
     const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
     const impatience = setInterval(() => void terminateBlockers(pool, rows[0]!.pid), patienceMs)
     const deleted = await client

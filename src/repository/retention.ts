@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Database } from './connection.ts'
+import { begin } from './transaction.ts'
 
 /*
  * How an execution goes:
@@ -179,7 +180,7 @@ export async function compactEvents(
 async function inTurn<T>({ pool }: Database, task: (client: pg.PoolClient) => Promise<T>): Promise<T | null> {
   const client = await pool.connect()
   try {
-    await client.query('BEGIN')
+    await begin(client)
     const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [
       retentionLock,
     ])

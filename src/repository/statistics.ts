@@ -2,6 +2,7 @@ import type { ExecutionStatus } from '../engine/core/state.ts'
 import type { Database } from './connection.ts'
 import { mean, quantile } from './histogram.ts'
 import { type Counts, emptyCounts, mergeCounts, type StepTotals } from './tally.ts'
+import { begin } from './transaction.ts'
 
 export type { StatisticsDelta, StepCount } from './tally.ts'
 
@@ -50,7 +51,7 @@ export const foldBatch = 5_000
 export async function foldStatistics({ pool }: Database): Promise<number> {
   const client = await pool.connect()
   try {
-    await client.query('BEGIN')
+    await begin(client)
     const { rows } = await client.query<Row & { folded: boolean }>(
       `WITH fresh AS MATERIALIZED (
          SELECT id, workflow_id, version, hour FROM execution_statistics WHERE NOT folded

@@ -3,6 +3,7 @@ import type { Definition } from '../definition/schema.ts'
 import { CairnError } from '../errors.ts'
 import type { Database } from './connection.ts'
 import { decodeCursor, type Page, page } from './cursor.ts'
+import { boundIdleness } from './transaction.ts'
 import { findWorkflow, lockActive, nameTaken, type Workflow } from './workflows.ts'
 
 /** One immutable definition of a workflow. */
@@ -55,6 +56,7 @@ export async function activateVersion(
   await database.db
     .transaction()
     .execute(async (trx) => {
+      await boundIdleness(trx)
       const workflow = await lockActive(trx, workflowId)
       const row = await trx
         .updateTable('workflow_versions')
@@ -85,6 +87,7 @@ export async function deprecateVersion(
   at: number,
 ): Promise<WorkflowVersion> {
   await database.db.transaction().execute(async (trx) => {
+    await boundIdleness(trx)
     const workflow = await lockActive(trx, workflowId)
     if (workflow.active_version === version) throw new CairnError('VERSION_ACTIVE', [version, workflowId])
     await trx

@@ -4,6 +4,7 @@ import { CairnError } from '../errors.ts'
 import type { Database } from './connection.ts'
 import { decodeCursor, type Page, page } from './cursor.ts'
 import type { Tables } from './tables.ts'
+import { boundIdleness } from './transaction.ts'
 
 /** A workflow as its active version shows it. Times are ms since 1970. */
 export interface Workflow {
@@ -100,6 +101,7 @@ export async function insertVersion(
   await database.db
     .transaction()
     .execute(async (trx) => {
+      await boundIdleness(trx)
       const workflow = await lockActive(trx, workflowId)
       namespace = workflow.namespace
       if (ifVersion !== undefined && ifVersion !== workflow.active_version) {
