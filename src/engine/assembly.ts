@@ -65,7 +65,8 @@ export function assemble(storage: Storage, { settings, clock, formats, life, ali
   const feed = new Feed({ store, history: shown, isOwnedHere, onWatched, pollMs: settings.pollMs, clock, log })
   const slots = new AttemptSlots(settings.maxAttempts)
   const compaction = new Compaction()
-  const breakers = breakersOn(storage, settings, clock, secrets)
+  const tell = (): void => life()?.hints?.circuitsChanged()
+  const breakers = breakersOn(storage, settings, { clock, secrets, tell })
   const performing = { actions, slots, breakers, secrets }
   const reading = { formats, history, plans, feed, notifications }
   const parts: NodeParts = { store, clock, ...performing, ...reading, compaction, observer, log, settings }
@@ -85,10 +86,14 @@ export function assemble(storage: Storage, { settings, clock, formats, life, ali
   }
 }
 
-/** Looked at less often than inboxes are: a circuit opens here by itself, and to hear of it a second later costs few calls. */
-function breakersOn({ circuits }: Storage, settings: EngineSettings, clock: Clock, secrets: Secrets): Breakers | null {
+/** Looked at less often than inboxes are: a node counts for itself, and to hear a second later costs few calls. */
+function breakersOn(
+  { circuits }: Storage,
+  settings: EngineSettings,
+  { clock, secrets, tell }: { readonly clock: Clock; readonly secrets: Secrets; readonly tell: () => void },
+): Breakers | null {
   if (circuits === undefined) return null
   const { circuitBreakers: isAutomatic, pollMs, log } = settings
   const redact = (value: Json): Json => secrets.redact(value)
-  return new Breakers({ circuits, clock, log, everyMs: 4 * pollMs, isAutomatic, redact })
+  return new Breakers({ circuits, clock, log, everyMs: 4 * pollMs, isAutomatic, tell, redact })
 }

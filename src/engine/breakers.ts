@@ -16,6 +16,8 @@ export interface BreakersOptions {
   readonly everyMs: number
   /** Circuits open by themselves; operators may hold them open in any case. */
   readonly isAutomatic: boolean
+  /** Tells the other nodes that circuits have changed; they look by themselves too. */
+  readonly tell: () => void
   /** Cuts secrets out of what is stored. */
   readonly redact: (value: Json) => Json
 }
@@ -116,8 +118,14 @@ export class Breakers {
     const circuit = await this.#options.circuits.setMode(key, mode, reason)
     this.#windows.delete(key)
     this.#options.log.warn({ circuit: key, mode, reason }, 'circuit set by an operator')
+    this.#options.tell()
     await this.#shared.changed()
     return viewOf(circuit, this.#options.clock.now())
+  }
+
+  /** Another node has changed circuits. */
+  heard(): void {
+    if (this.#shared.areKnown) void this.#write(() => this.#shared.changed())
   }
 
   /** Idempotent. What is being told to the database is told first. */
@@ -165,24 +173,31 @@ export class Breakers {
     if (circuit === null) return
     this.opened += 1
     this.#options.log.warn({ circuit: key, openUntil: circuit.openUntil, error: circuit.error }, 'circuit opened')
+    this.#options.tell()
   }
 
   /** One call probes, on one node; the others wait a little for what it finds out, then they are put off. */
-  async #halfOpen(circuit: Circuit, policy: BreakerPolicy): Promise<Admission> {
+  async #halfOpen({ key }: Circuit, policy: BreakerPolicy): Promise<Admission> {
     const { clock } = this.#options
-    const { key } = circuit
-    const isProbed = circuit.probeUntil !== null && circuit.probeUntil > clock.now()
-    if (!isProbed && !this.#asking.has(key)) {
-      const probe = await this.#claimProbe(key)
-      if (probe !== null) return probe
-    }
+    const atOnce = this.#isFree(key) ? await this.#claimProbe(key) : null
+    if (atOnce !== null) return atOnce
     await this.#shared.next(PROBE_WAIT_MS)
     const now = this.#shared.get(key)
     if (now === undefined) return this.#counted(key, policy)
     if (now.mode === 'closed') return sentOff
+    // Nobody probes: this node's clock was ahead of the database's, or the probe told nothing.
+    const late = now.mode === 'auto' && now.openUntil! <= clock.now() && this.#isFree(key)
+    const probe = late ? await this.#claimProbe(key) : null
+    if (probe !== null) return probe
     // Spread over a while: what waits here must not fall upon the target at once when it is back.
     const until = Math.max(now.openUntil ?? 0, clock.now() + policy.openMs * (0.5 + 0.5 * clock.random()))
     return this.#refuse(until, policy)
+  }
+
+  /** As far as this node knows nobody probes it. */
+  #isFree(key: string): boolean {
+    const probeUntil = this.#shared.get(key)?.probeUntil ?? null
+    return !this.#asking.has(key) && (probeUntil === null || probeUntil <= this.#options.clock.now())
   }
 
   async #claimProbe(key: string): Promise<Admitted | null> {
@@ -213,13 +228,15 @@ export class Breakers {
     if (type === 'failed' && error !== null)
       await circuits.endProbe(key, probeId, { type, error: this.#redacted(error) })
     else await circuits.endProbe(key, probeId, { type: type === 'answered' ? type : 'unknown' })
+    this.#options.tell()
     await this.#shared.changed()
   }
 
   #refuse(until: number, { openMs }: BreakerPolicy): Refused {
     this.refused += 1
-    // Not all in one moment: the first of them probes.
-    return { type: 'refused', until: Math.ceil(until + this.#options.clock.random() * Math.min(1_000, openMs / 10)) }
+    // Not all in one moment, the first of them probes; and not before the database's clock has come there too.
+    const spreadMs = Math.min(1_000, openMs / 10) * (0.5 + 0.5 * this.#options.clock.random())
+    return { type: 'refused', until: Math.ceil(until + spreadMs) }
   }
 
   #redacted({ type, message }: CircuitError): CircuitError {

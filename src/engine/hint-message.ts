@@ -32,6 +32,8 @@ const HintMessage = Type.Object({
   changes: Type.Optional(Type.Array(Change)),
   /** Executions of the node that hears it whose inbox holds something. */
   inbox: Type.Optional(Ids),
+  /** Circuits have changed. */
+  circuits: Type.Optional(Type.Boolean()),
   /** Something can be claimed. */
   claim: Type.Optional(Type.Boolean()),
 })

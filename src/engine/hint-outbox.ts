@@ -5,6 +5,7 @@ import { type HintMessage, hintPayloads } from './hint-message.ts'
 /** What is to be said on one channel. */
 interface Letter {
   isHello: boolean
+  areCircuitsChanged: boolean
   readonly watch: Set<string>
   readonly unwatch: Set<string>
   /** Execution → the newest seq; null: whatever there is. */
@@ -33,6 +34,10 @@ export class HintOutbox {
 
   hello(): void {
     this.#letterTo(commonChannel).isHello = true
+  }
+
+  circuits(): void {
+    this.#letterTo(commonChannel).areCircuitsChanged = true
   }
 
   /** Says what is watched here, to everybody or to one node. */
@@ -78,10 +83,12 @@ export class HintOutbox {
   #payloadsOf(letter: Letter, isWatched: (id: string) => boolean): string[] {
     const from = this.#node
     const hello: HintMessage = { from, hello: true }
+    const circuits: HintMessage = { from, circuits: true }
     const watch = [...letter.watch].filter(isWatched)
     const unwatch = [...letter.unwatch].filter((id) => !isWatched(id))
     return [
       ...(letter.isHello ? [JSON.stringify(hello)] : []),
+      ...(letter.areCircuitsChanged ? [JSON.stringify(circuits)] : []),
       ...hintPayloads(unwatch, (page) => ({ from, unwatch: page })),
       ...hintPayloads(watch, (page) => ({ from, watch: page })),
       ...hintPayloads(letter.events, (page) => ({ from, events: page })),
@@ -92,7 +99,8 @@ export class HintOutbox {
   #letterTo(channel: string): Letter {
     let letter = this.#letters.get(channel)
     if (letter === undefined) {
-      letter = { isHello: false, watch: new Set(), unwatch: new Set(), events: new Map(), changes: [] }
+      const none = { isHello: false, areCircuitsChanged: false }
+      letter = { ...none, watch: new Set(), unwatch: new Set(), events: new Map(), changes: [] }
       this.#letters.set(channel, letter)
     }
     return letter

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ExecutionChange } from '../repository/executions.ts'
 import { commonChannel, type Notifications } from '../repository/notifications.ts'
+import type { Breakers } from './breakers.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Feed } from './feed.ts'
 import { type HintMessage, parseHint } from './hint-message.ts'
@@ -19,6 +20,7 @@ export interface HintsOptions {
   readonly feed: Pick<Feed, 'isWatched' | 'watched' | 'nudge' | 'executionChanged' | 'poll'>
   readonly owned: Pick<OwnedExecutions, 'has' | 'poke'>
   readonly ownership: Pick<Ownership, 'claimSoon' | 'poll'>
+  readonly breakers: Pick<Breakers, 'heard'> | null
 }
 
 /** Hints that follow within so short a time are sent together. */
@@ -131,6 +133,12 @@ export class Hints {
     this.#sendSoon()
   }
 
+  /** Circuits were changed here. */
+  circuitsChanged(): void {
+    this.#outbox.circuits()
+    this.#sendSoon()
+  }
+
   /** Something can be claimed, and this node will not. */
   claimable(): void {
     this.#outbox.claimable()
@@ -148,6 +156,7 @@ export class Hints {
     // What was told before was told to nobody.
     void this.#options.feed.poll()
     void this.#options.ownership.poll()
+    this.#options.breakers?.heard()
   }
 
   #lost(err: Error): void {
@@ -176,8 +185,9 @@ export class Hints {
     if (claim === true) this.#options.ownership.claimSoon()
   }
 
-  #hear(from: string, { hello, watch, unwatch, events, changes }: HintMessage): void {
-    const { feed } = this.#options
+  #hear(from: string, { hello, watch, unwatch, events, changes, circuits }: HintMessage): void {
+    const { feed, breakers } = this.#options
+    if (circuits === true) breakers?.heard()
     if (hello === true) this.#outbox.watch(feed.watched(), from)
     for (const id of unwatch ?? []) this.#watchers.remove(id, from)
     for (const id of watch ?? []) this.#watch(id, from)

@@ -88,9 +88,9 @@ export class NodeLife {
       owned: this.owned,
       mayClaim: () => this.ownership.mayClaim,
     })
-    const { feed, notifications } = parts
+    const { feed, notifications, breakers } = parts
     const { node, owned, ownership } = this
-    this.hints = notifications && new Hints({ node, notifications, clock, log, feed, owned, ownership })
+    this.hints = notifications && new Hints({ node, notifications, clock, log, feed, owned, ownership, breakers })
   }
 
   get node(): string {

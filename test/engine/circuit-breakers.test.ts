@@ -7,6 +7,7 @@ import type { WorkflowEngine } from '../../src/engine/engine.ts'
 import { until } from '../harness/condition.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { type Calls, call, echo, ended, journalOf, latch, run, seen, startEngine } from './running-engine.ts'
+import { listeningLog, openNodes } from './telling-nodes.ts'
 
 const refused = () => new ActionError('ConnectionError', 'refused')
 const hour = 3_600_000
@@ -195,4 +196,23 @@ t.test('the host of an http_request is a target without being named', async (t) 
   const failed = (await journalOf(engine, id)).filter(({ type }) => type === 'step.failed')
   t.equal(failed.length, 6, 'the default opens it with the fifth failure')
   t.match(await engine.circuitBreakers.find(`http:127.0.0.1:${port}`), { state: 'open', error: { type: 'Http5xx' } })
+})
+
+t.test('a node that never looks is told that a circuit was set or opened', async (t) => {
+  const { start } = await openNodes(t)
+  const log = listeningLog()
+  const one = await start({ target: () => Promise.reject(refused()) })
+  const other = await start({ target: () => 'answered' }, { log })
+  await log.until('listening for what other nodes tell')
+  // From its first call of a target on a node knows of circuits.
+  await ended(other, await run(other, [call('target', policy({ key: 'another' }))]))
+  t.equal(other.circuitBreakers.guarded, 0)
+  await one.circuitBreakers.setMode('target', 'open', null)
+  await until('it was told', async () => other.circuitBreakers.guarded === 1)
+  await one.circuitBreakers.setMode('target', 'auto', null)
+  await until('it was told', async () => other.circuitBreakers.guarded === 0)
+  for (let i = 0; i < 2; i++) await ended(one, await run(one, [call('target', policy())]))
+  await until('it was told', async () => other.circuitBreakers.guarded === 1)
+  const id = await run(other, [call('target', policy())])
+  await until('it was put off', async () => (await deferralOf(other, id)) !== undefined)
 })
