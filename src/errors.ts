@@ -26,6 +26,7 @@ export const errors = {
   PAYLOAD_TOO_LARGE: ['The %s is %s bytes; at most %s are taken', 413],
   EXECUTION_NOT_FOUND: ['Execution %s does not exist', 404],
   EXECUTION_STATUS_CONFLICT: ['Execution %s is %s: %s is not possible', 409],
+  CHILD_RESULT_TAKEN: ['Execution %s is a sub-workflow whose end its parent %s has taken: %s the parent instead', 409],
   EXECUTION_KEY_LIVE: [
     'Execution %s has the executionKey "%s" and is %s: wait for its end, or start with conflictPolicy use_existing or cancel_existing',
     409,

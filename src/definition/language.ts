@@ -9,6 +9,7 @@ import { raceStep } from './steps/race.ts'
 import { sequential } from './steps/sequential.ts'
 import { setStep } from './steps/set.ts'
 import type { StepLanguage } from './steps/step-language.ts'
+import { subWorkflowStep } from './steps/sub-workflow.ts'
 import { switchStep } from './steps/switch.ts'
 import { tryStep } from './steps/try.ts'
 import { waitStep } from './steps/wait.ts'
@@ -32,6 +33,7 @@ const languages = {
   complete: completeStep,
   wait: waitStep,
   wait_for_signal: waitForSignalStep,
+  sub_workflow: subWorkflowStep,
 }
 
 export type StepType = keyof typeof languages

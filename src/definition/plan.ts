@@ -9,6 +9,7 @@ import type { ParallelPlan } from './steps/parallel.ts'
 import type { RacePlan } from './steps/race.ts'
 import type { SequentialPlan } from './steps/sequential.ts'
 import type { SetPlan } from './steps/set.ts'
+import type { SubWorkflowPlan } from './steps/sub-workflow.ts'
 import type { SwitchPlan } from './steps/switch.ts'
 import type { TryPlan } from './steps/try.ts'
 import type { WaitPlan } from './steps/wait.ts'
@@ -16,6 +17,7 @@ import type { WaitForSignalPlan } from './steps/wait-for-signal.ts'
 import type { WhilePlan } from './steps/while.ts'
 import type { Template } from './template.ts'
 
+export type { ParentClosePolicy } from './steps/sub-workflow.ts'
 export type {
   ActionPlan,
   CompletePlan,
@@ -26,6 +28,7 @@ export type {
   RacePlan,
   SequentialPlan,
   SetPlan,
+  SubWorkflowPlan,
   SwitchPlan,
   TryPlan,
   WaitForSignalPlan,
@@ -97,6 +100,7 @@ export type StepPlan =
   | RacePlan
   | SequentialPlan
   | SetPlan
+  | SubWorkflowPlan
   | SwitchPlan
   | TryPlan
   | WaitForSignalPlan

@@ -9,8 +9,9 @@ import { dataOf } from './core/data.ts'
 import type { ExecutionError, Fact, StepResult } from './core/event.ts'
 import { nextRetryAt } from './core/retry.ts'
 import { StepScope } from './core/scope.ts'
-import { type ExecutionState, idempotencyKeyOf, type StepState } from './core/state.ts'
+import { type ExecutionState, idempotencyKeyOf, isFinished, type StepState } from './core/state.ts'
 import { planOf } from './core/turn.ts'
+import type { Effect } from './draft.ts'
 import { infoOf } from './facts.ts'
 import { checkResult } from './result.ts'
 import type { Services } from './services.ts'
@@ -76,6 +77,15 @@ export class Attempts {
       if (this.#services.mayPerform()) clock.soon(() => this.performUndone(state, isDraining))
     })
     if (!attempt.isOver) this.#running.set(step.path, attempt)
+  }
+
+  /** Performs what was commanded. What has moved on meanwhile is not performed. */
+  performAll(state: ExecutionState, effects: readonly Effect[], isDraining: boolean): void {
+    if (isFinished(state.status)) return
+    for (const { path, attempt } of effects) {
+      const step = state.steps.get(path)
+      if (step?.status === 'running' && step.attempt === attempt) this.perform(state, step, isDraining)
+    }
   }
 
   /** Makes the attempts that were not made while the lease was too old, as far as they still count. */

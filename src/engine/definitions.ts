@@ -7,6 +7,7 @@ import type { WorkflowVersion } from '../repository/workflow-versions.ts'
 import type { NewVersion, Workflow } from '../repository/workflows.ts'
 import type { Clock } from './clock.ts'
 import { fingerprint } from './fingerprint.ts'
+import { missingWorkflows } from './missing-workflows.ts'
 import type { Plans } from './plans.ts'
 
 /** A definition that may be stored, and what it compiled to. */
@@ -31,9 +32,9 @@ export class Definitions {
   }
 
   /** Every fault of a definition, in document order; empty when it is valid. */
-  faultsOf(definition: unknown): readonly Fault[] {
+  async faultsOf(definition: unknown): Promise<readonly Fault[]> {
     const result = compile(definition, this.#options.actions)
-    return 'faults' in result ? result.faults : []
+    return 'faults' in result ? result.faults : missingWorkflows(result.plan, 'default', this.#options.store)
   }
 
   /** Stores version 1. DEFINITION_INVALID, WORKFLOW_NAME_TAKEN, IDEMPOTENCY_KEY_REUSED. */
@@ -41,9 +42,9 @@ export class Definitions {
     given: unknown,
     options: { readonly namespace: string; readonly idempotencyKey?: string | undefined },
   ): Promise<{ workflow: Workflow; replayed: boolean }> {
-    const { definition, plan } = this.#compiled(given)
     const { store, clock, plans } = this.#options
     const { namespace, idempotencyKey } = options
+    const { definition, plan } = await this.#compiled(given, namespace)
     const at = clock.now()
     const workflow = { id: clock.newId(), namespace, ...versionOf(definition, at) }
     plans.put(workflow.id, 1, plan)
@@ -57,7 +58,7 @@ export class Definitions {
 
   /** Stores a new version and activates it. WORKFLOW_NOT_FOUND, WORKFLOW_ARCHIVED, DEFINITION_INVALID, VERSION_CONFLICT. */
   async update(workflowId: string, given: unknown, ifVersion: number | undefined): Promise<Workflow> {
-    const { definition, plan } = this.#compiled(given)
+    const { definition, plan } = await this.#compiled(given, 'default')
     const { store, clock, plans } = this.#options
     const workflow = await store.insertVersion(workflowId, versionOf(definition, clock.now()), { ifVersion })
     plans.put(workflowId, workflow.version, plan)
@@ -85,10 +86,12 @@ export class Definitions {
     plans.forget(workflowId)
   }
 
-  #compiled(given: unknown): Compiled {
+  async #compiled(given: unknown, namespace: string): Promise<Compiled> {
     const result = compile(given, this.#options.actions)
-    if (!('faults' in result)) return result
-    throw new CairnError('DEFINITION_INVALID', [result.faults.length], { faults: result.faults })
+    const faults =
+      'faults' in result ? result.faults : await missingWorkflows(result.plan, namespace, this.#options.store)
+    if ('faults' in result || faults.length > 0) throw new CairnError('DEFINITION_INVALID', [faults.length], { faults })
+    return result
   }
 }
 

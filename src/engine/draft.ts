@@ -1,6 +1,6 @@
 import type { ExecutionImage, ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
-import type { InboxKey } from '../repository/inbox.ts'
+import type { InboxKey, NewInboxItem } from '../repository/inbox.ts'
 import type { StatisticsDelta, StepCount } from '../repository/tally.ts'
 import type { Command } from './core/command.ts'
 import type { JournalEvent } from './core/event.ts'
@@ -21,6 +21,9 @@ export class Draft {
   readonly events: AppendedEvent[] = []
   readonly effects: Effect[] = []
   readonly inboxKeys: InboxKey[] = []
+  /** Executions that it starts, and what it leaves in the inboxes of others. */
+  readonly also: Append[] = []
+  readonly sends: NewInboxItem[] = []
   readonly steps: StepCount[] = []
   bytes = 0
 
@@ -39,6 +42,16 @@ export class Draft {
     if (inboxKey !== undefined) this.inboxKeys.push(inboxKey)
   }
 
+  start(append: Append): void {
+    this.also.push(append)
+    this.bytes += append.bytes + ROW_BYTES
+  }
+
+  send(item: NewInboxItem, bytes: number): void {
+    this.sends.push(item)
+    this.bytes += bytes + ROW_BYTES
+  }
+
   /** `image` is the row's image where it changed, `isNew` says that it has yet to be inserted. */
   toAppend(row: ExecutionRow, image: ExecutionImage | null, isNew: boolean, status: StatisticsDelta['status']): Append {
     return {
@@ -46,6 +59,8 @@ export class Draft {
       events: this.events,
       ...(image !== null && (isNew ? { insert: { ...row, ...image } } : { row: image })),
       inboxKeys: this.inboxKeys,
+      ...(this.also.length > 0 && { also: this.also }),
+      ...(this.sends.length > 0 && { sends: this.sends }),
       statistics: this.#statistics(row, status),
       bytes: this.bytes,
     }

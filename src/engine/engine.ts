@@ -121,7 +121,7 @@ export class WorkflowEngine {
   }
 
   /** Every fault of a definition; empty when `createWorkflow` would take it. */
-  validateDefinition(definition: unknown): readonly Fault[] {
+  async validateDefinition(definition: unknown): Promise<readonly Fault[]> {
     return this.#process.definitions.faultsOf(definition)
   }
 

@@ -28,7 +28,7 @@ export function evaluate(
   try {
     return command.type === 'evaluate_when' ? evaluateWhen(plan, step, scope) : decide(plan, state, step, scope, bounds)
   } catch (thrown) {
-    return { type: 'step.failed', path: step.path, data: { error: errorOf(thrown, step), retryAt: null } }
+    return { type: 'step.failed', path: step.path, data: { error: stepError(thrown, step), retryAt: null } }
   }
 }
 
@@ -59,13 +59,13 @@ function evaluateOutput(plan: Plan, state: ExecutionState, info: ExecutionInfo):
   } catch (thrown) {
     return {
       type: hasAftermath(plan, state) ? 'execution.failing' : 'execution.failed',
-      data: { error: errorOf(thrown, null) },
+      data: { error: stepError(thrown, null) },
     }
   }
 }
 
 /** An expression that fails, or whose value is too large, is the step's failure; anything else is a bug, for the executor to quarantine. */
-function errorOf(thrown: unknown, step: StepState | null): ExecutionError {
+export function stepError(thrown: unknown, step: StepState | null): ExecutionError {
   if (thrown instanceof ActionError) return errorFact(thrown.type, thrown.message, step?.path)
   if (!(thrown instanceof ExpressionError)) throw thrown
   return errorFact('ExpressionError', thrown.message, step?.path)

@@ -7,7 +7,7 @@ import type { Command } from './core/command.ts'
 import type { Event, Fact } from './core/event.ts'
 import { isMoot } from './core/moot.ts'
 import { pending } from './core/pending.ts'
-import { type ExecutionState, isFinished } from './core/state.ts'
+import type { ExecutionState } from './core/state.ts'
 import { transition } from './core/transition.ts'
 import type { Effect } from './draft.ts'
 import { encode } from './encode.ts'
@@ -17,9 +17,11 @@ import { FactQueue } from './fact-queue.ts'
 import { answerTo, startFact, timerFact } from './facts.ts'
 import type { LoadedExecution } from './history.ts'
 import { factOf, type RollbackRequest } from './inbox-fact.ts'
+import { Outgoing } from './outgoing.ts'
 import { Parking } from './parking.ts'
 import { rolledBack } from './rollback.ts'
 import type { Services } from './services.ts'
+import { quarantined } from './set-aside.ts'
 import { Snapshots } from './snapshots.ts'
 import { StateRoom } from './state-room.ts'
 import { stepCountOf } from './statistics.ts'
@@ -51,6 +53,7 @@ export class Executor implements WriterOutcomes {
   readonly #room: StateRoom
   readonly #attempts: Attempts
   readonly #snapshots: Snapshots
+  readonly #outgoing: Outgoing
   readonly #parking: Parking
 
   /** `read`: what a load found; null for a new one, whose row is not in the database yet. */
@@ -63,11 +66,13 @@ export class Executor implements WriterOutcomes {
     this.#writer = new ExecutionWriter(row, read?.basis ?? null, services, this)
     this.#timers = new Timers(services.clock)
     this.#room = new StateRoom(row.id, services, read?.bytes ?? 0)
-    this.#attempts = new Attempts(row, plan, services, this.#room, (fact) => this.record(fact))
+    const record = (fact: Fact): void => this.record(fact)
+    this.#attempts = new Attempts(row, plan, services, this.#room, record)
     this.#snapshots = new Snapshots(row.id, plan.checkpoints.compact, services)
+    this.#outgoing = new Outgoing(row, plan, services, () => this.#state, record)
     this.#parking = new Parking(this.#timers, services, {
-      isQuiet: () => this.#writer.isIdle && this.#attempts.areOver && this.#facts.isEmpty,
-      record: (fact) => this.record(fact),
+      isQuiet: () => this.#writer.isIdle && this.#attempts.areOver && this.#outgoing.isIdle && this.#facts.isEmpty,
+      record,
       look: () => this.#turn(),
     })
   }
@@ -143,9 +148,8 @@ export class Executor implements WriterOutcomes {
     this.#services.log.error({ executionId: this.id, errorId: error.errorId, err: cause }, `quarantined: ${message}`)
     this.#halt('the execution is quarantined')
     this.#writer.draft.effects.length = 0
-    const event: Event = { seq: this.#state.seq + 1, at: this.#now(), type: 'execution.quarantined', data: { error } }
-    Object.assign(this.#state, { seq: event.seq, status: 'failed', error, requested: null, completedAt: event.at })
-    this.#writer.draft.add(encode(this.id, event, this.#state.percentage))
+    this.#writer.draft.add(quarantined(this.#state, error, this.#now()))
+    this.#outgoing.tellParent(this.#writer.draft)
     this.#phase = 'live'
     this.#submit()
   }
@@ -206,15 +210,15 @@ export class Executor implements WriterOutcomes {
 
   /** The fact is in the draft before transition sees it; the percentage that it leads to goes with it. */
   #apply(fact: Fact, inboxKey: InboxKey | undefined): void {
-    const state = this.#state
     const event = { ...fact, seq: this.#state.seq + 1, at: this.#now() } as Event
-    const row = encode(this.id, event, state.percentage)
+    const row = encode(this.id, event, this.#state.percentage)
     this.#writer.draft.add(row, inboxKey)
-    const commands = transition(this.plan, state, event)
-    row.percentage = state.percentage
+    const commands = transition(this.plan, this.#state, event)
+    row.percentage = this.#state.percentage
     this.#room.hold(row.text.length)
     const count = stepCountOf(this.plan, event)
     if (count !== null) this.#writer.draft.steps.push(count)
+    this.#outgoing.accompany(this.#writer.draft, event)
     for (const command of commands) this.#carryOut(command)
   }
 
@@ -225,8 +229,14 @@ export class Executor implements WriterOutcomes {
         return
       case 'abort':
         return this.#attempts.abort(command.path)
+      case 'look_up':
+      case 'tell_child':
+        return this.#outgoing.carryOut(command, this.#writer.draft)
       case 'set_timer':
-        return this.#timers.set(`${command.timer} ${command.path}`, command.dueAt, () => this.#fired(command))
+        return this.#timers.set(`${command.timer} ${command.path}`, command.dueAt, () => {
+          const fact = timerFact(command, this.plan, this.#state)
+          if (fact !== null) this.record(fact)
+        })
       case 'clear_timer':
         return this.#timers.clear(`${command.timer} ${command.path}`)
       default: {
@@ -237,19 +247,8 @@ export class Executor implements WriterOutcomes {
     }
   }
 
-  #fired(timer: Extract<Command, { type: 'set_timer' }>): void {
-    const fact = timerFact(timer, this.plan, this.#state)
-    if (fact !== null) this.record(fact)
-  }
-
-  /** The events that caused them are committed. What has moved on meanwhile is not performed. */
   #perform(effects: readonly Effect[]): void {
-    if (this.#phase !== 'live' || isFinished(this.#state.status)) return
-    for (const { path, attempt } of effects) {
-      const step = this.#state.steps.get(path)
-      if (step?.status !== 'running' || step.attempt !== attempt) continue
-      this.#attempts.perform(this.#state, step, this.#isDraining)
-    }
+    if (this.#phase === 'live') this.#attempts.performAll(this.#state, effects, this.#isDraining)
   }
 
   /** Hands the draft over unless an append is under way. Effects without events were caused by what is committed already. */
@@ -269,6 +268,7 @@ export class Executor implements WriterOutcomes {
 
   #halt(reason: string): void {
     this.#attempts.abortAll(reason)
+    this.#outgoing.forget()
     this.#timers.clearAll()
     this.#facts.clear()
   }

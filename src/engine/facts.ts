@@ -11,7 +11,7 @@ import { errorFact, identified } from './error-fact.ts'
 import { evaluate } from './evaluate.ts'
 import type { Bounds } from './result.ts'
 
-type Answered = Exclude<Command, { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' }>
+type Answered = Exclude<Command, { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' | 'look_up' | 'tell_child' }>
 
 /** The fact that answers a command without an effect on the world, or null when the step has moved on. */
 export function answerTo(

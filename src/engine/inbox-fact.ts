@@ -1,4 +1,5 @@
 import type { InboxItem } from '../repository/inbox.ts'
+import { type ChildEnd, childFact } from './child-end.ts'
 import { findCheckpoint } from './core/checkpoint.ts'
 import { type ControlAction, refusalOf } from './core/control.ts'
 import type { Fact, Refusal } from './core/event.ts'
@@ -32,6 +33,7 @@ export function factOf(
     const signal = { id: requestId, name: item.name ?? '', payload: item.payload, at: now }
     return { type: 'fact', fact: { type: 'signal.received', data: { signal, requestId } } }
   }
+  if (item.kind === 'child_ended') return { type: 'fact', fact: childFact(item.payload as unknown as ChildEnd, state) }
   const payload = (item.payload ?? {}) as ControlPayload
   const refusal = refusalOf(state, item.kind)
   if (refusal !== null) return refused(refusal, requestId)

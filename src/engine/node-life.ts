@@ -163,14 +163,27 @@ export class NodeLife {
   }
 
   #services() {
-    const { store, clock, actions, slots, breakers, secrets, history, feed, compaction, observer, log, settings } =
-      this.#parts
+    const {
+      store,
+      clock,
+      actions,
+      slots,
+      plans,
+      breakers,
+      secrets,
+      history,
+      feed,
+      compaction,
+      observer,
+      log,
+      settings,
+    } = this.#parts
     const { parkAfterMs, maxPayloadBytes, maxStateBytes } = settings
     return {
       node: this.ownership.node,
       limits: { parkAfterMs, maxPayloadBytes, maxStateBytes },
       held: new HeldBytes(),
-      ...{ store, clock, actions, slots, breakers, secrets, history, feed, compaction, observer, log },
+      ...{ store, clock, actions, slots, plans, breakers, secrets, history, feed, compaction, observer, log },
       journal: this.journal,
       mayPerform: this.ownership.mayPerform,
       onCommitted: (executor: Executor, append: Append) => this.#tell(executor, append),

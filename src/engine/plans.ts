@@ -7,7 +7,7 @@ import type { Workflow } from '../repository/workflows.ts'
 import { type Clock, timedBy } from './clock.ts'
 
 export interface PlansOptions {
-  readonly store: Pick<Store, 'findVersion' | 'findWorkflow'>
+  readonly store: Pick<Store, 'findVersion' | 'findWorkflow' | 'findWorkflowNamed'>
   readonly actions: ReadonlyMap<string, ActionShape>
   readonly clock: Clock
   /** How many plans are kept; the least recently used go first. */
@@ -25,6 +25,8 @@ export class Plans {
   readonly #finding = new Map<string, Promise<Workflow | null>>()
   readonly #workflows: LRUCache<string, Workflow>
   readonly #startable: LRUCache<string, true>
+  /** Ids of workflows by namespace and name. */
+  readonly #named: LRUCache<string, string>
   /** Raised when all is forgotten: what was being read then must not be kept. */
   #generation = 0
 
@@ -32,6 +34,7 @@ export class Plans {
     this.#options = options
     this.#plans = new LRUCache({ max: options.max ?? 1_000 })
     this.#workflows = new LRUCache({ max: 1_000, ttl: KNOWN_FOR_MS, ...timedBy(options.clock) })
+    this.#named = new LRUCache({ max: 1_000, ttl: KNOWN_FOR_MS, ...timedBy(options.clock) })
     this.#startable = new LRUCache({ max: 1_000, ttl: KNOWN_FOR_MS, ...timedBy(options.clock) })
   }
 
@@ -48,6 +51,19 @@ export class Plans {
     return { version, plan: this.peek(workflowId, version) ?? (await this.get(workflowId, version)) }
   }
 
+  /** The same for the active workflow of that name. WORKFLOW_NOT_FOUND when there is none, and as `forStart`. */
+  async forStartNamed(
+    namespace: string,
+    name: string,
+    version: number | undefined,
+  ): Promise<{ workflowId: string; version: number; plan: Plan }> {
+    const key = `${namespace}/${name}`
+    const workflowId = this.#named.get(key) ?? (await this.#options.store.findWorkflowNamed(namespace, name))?.id
+    if (workflowId === undefined) throw new CairnError('WORKFLOW_NOT_FOUND', [`"${name}"`])
+    this.#named.set(key, workflowId)
+    return { workflowId, ...(await this.forStart(workflowId, version)) }
+  }
+
   /** Forgets everything: after a failover a version may be gone, and its number somebody else's. */
   clear(): void {
     this.#generation += 1
@@ -56,12 +72,14 @@ export class Plans {
     this.#finding.clear()
     this.#workflows.clear()
     this.#startable.clear()
+    this.#named.clear()
   }
 
   /** A workflow was changed on this node: what is known of it is asked for again. */
   forget(workflowId: string): void {
     this.#finding.delete(workflowId)
     this.#workflows.delete(workflowId)
+    this.#named.clear()
     this.#startable.clear()
   }
 

@@ -1,6 +1,7 @@
 import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import { keptCheckpoints } from './core/checkpoint.ts'
+import { regroup } from './core/children.ts'
 import type { Fact } from './core/event.ts'
 import type { Checkpoint, ExecutionState } from './core/state.ts'
 import type { ExecutionWriter } from './execution-writer.ts'
@@ -29,6 +30,7 @@ export async function rolledBack(
     await writer.written()
     const { plan, state, bytes } = await history.load(row.id, checkpoint.seq)
     const { mailbox, generation, seq } = present()
+    const children = regroup(present(), state)
     const before = new Set(state.mailbox.map((signal) => signal.id))
     const data = {
       requestId,
@@ -37,6 +39,7 @@ export async function rolledBack(
       generation: generation + 1,
       kept: mailbox.filter((signal) => !before.has(signal.id)),
       resume,
+      ...(children !== null && { children }),
       ...(reason !== undefined && { reason }),
       ...(plan.checkpoints.compact && { keptCheckpoints: keptUpTo(checkpoint, present()) }),
     }

@@ -7,6 +7,7 @@ import type { Feed } from './feed.ts'
 import type { HeldBytes } from './held-bytes.ts'
 import type { History } from './history.ts'
 import type { Journal } from './journal.ts'
+import type { Plans } from './plans.ts'
 import type { Secrets } from './secrets.ts'
 
 /** Bounds that the operator sets; see README's table of settings. */
@@ -24,6 +25,7 @@ export interface Services extends AttemptServices {
   readonly store: Store
   readonly history: History
   readonly feed: Pick<Feed, 'isWatched' | 'hint'>
+  readonly plans: Pick<Plans, 'forStartNamed'>
   readonly secrets: Secrets
   readonly compaction: Compaction
   readonly limits: Limits

@@ -1,9 +1,19 @@
 import type { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import { isFinished } from './core/state.ts'
+import { endForParent } from './child-end.ts'
+import type { Event, ExecutionError } from './core/event.ts'
+import { type ExecutionState, isFinished } from './core/state.ts'
+import type { AppendedEvent } from './draft.ts'
 import { encode } from './encode.ts'
 import { errorFact } from './error-fact.ts'
 import type { Services } from './services.ts'
+
+/** Puts a state out of service; its event, which is never folded. */
+export function quarantined(state: ExecutionState, error: ExecutionError, at: number): AppendedEvent {
+  const event: Event = { seq: state.seq + 1, at, type: 'execution.quarantined', data: { error } }
+  Object.assign(state, { seq: event.seq, status: 'failed', error, requested: null, completedAt: at })
+  return encode(state.executionId, event, state.percentage)
+}
 
 /**
  * Quarantines an execution whose state cannot be read: its version is gone, or its journal does not fold. What waits in its
@@ -24,6 +34,7 @@ export async function setAside(row: ExecutionRow, cause: CairnError, services: S
   const changed = isOver ? {} : ({ status: 'failed', error, completedAt: at } as const)
   const image = { ...row, requested: null, owner: null, wakeAt: null, ...changed }
   const status = isOver ? undefined : ({ from: row.status, to: 'failed', durationMs: null } as const)
+  const told = isOver ? null : endForParent(row, { ...row, status: 'failed', error }, clock)
   await new Promise<void>((resolve, reject) => {
     journal.append(
       {
@@ -32,6 +43,7 @@ export async function setAside(row: ExecutionRow, cause: CairnError, services: S
         ...(last !== undefined && { basis: { seq: last.seq, at: last.at } }),
         row: { ...image, lastSeq: seq, updatedAt: at },
         inboxKeys: items.map(({ id, requestId }) => ({ id, requestId })),
+        ...(told !== null && { sends: [told] }),
         bytes: event.text.length,
         statistics: status ? [{ workflowId: row.workflowId, version: row.workflowVersion, status }] : [],
       },

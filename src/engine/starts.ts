@@ -3,14 +3,12 @@ import type { Plan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
 import type { ConflictPolicy, ExecutionKey, KeyedStart, ReusePolicy } from '../repository/execution-keys.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
 import type { IdempotencyKey } from '../repository/idempotency.ts'
-import { alreadyDue } from './clock.ts'
 import { FORMAT } from './core/state.ts'
-import { encode } from './encode.ts'
 import { executionKeyOf } from './execution-key.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
+import { scheduled } from './scheduled.ts'
 
 /** What an execution is started with. */
 export interface StartRequest {
@@ -123,7 +121,7 @@ export class Starts {
 
   /** No room, or not yet: the row waits for a node to claim it. */
   async #schedule(life: NodeLife, row: ExecutionRow): Promise<ExecutionRow> {
-    const append = this.#scheduled(row)
+    const append = scheduled(row, this.#parts.clock)
     await new Promise<void>((resolve, reject) => {
       life.journal.append(append, {
         committed: () => resolve(),
@@ -136,24 +134,10 @@ export class Starts {
     return append.insert
   }
 
-  #scheduled(row: ExecutionRow): Append & { readonly insert: ExecutionRow } {
-    const at = this.#parts.clock.now()
-    const startAt = row.wakeAt ?? at
-    const event = encode(row.id, { seq: 1, at, type: 'execution.scheduled', data: { startAt } }, 0)
-    return {
-      executionId: row.id,
-      events: [event],
-      insert: { ...row, wakeAt: row.wakeAt ?? alreadyDue(this.#parts.clock), lastSeq: 1 },
-      inboxKeys: [],
-      bytes: event.text.length,
-      statistics: [{ workflowId: row.workflowId, version: row.workflowVersion, status: { from: null, to: 'pending' } }],
-    }
-  }
-
   /** The key decides who starts it; a loser answers with the winner's execution. */
   async #startKeyed(row: ExecutionRow, request: StartRequest, key: string) {
     const { store } = this.#parts
-    const append = this.#scheduled(row)
+    const append = scheduled(row, this.#parts.clock)
     const { resourceId, replayed } = await store.startKeyed(idempotencyOf(row, request, key), append)
     if (replayed) return { execution: await this.#find(resourceId), replayed }
     this.#claimSoon(row)
@@ -162,7 +146,7 @@ export class Starts {
 
   /** The database decides who has the executionKey. */
   async #startUnderKey(row: ExecutionRow, request: StartRequest, executionKey: ExecutionKey): Promise<StartAnswer> {
-    const append = this.#scheduled(row)
+    const append = scheduled(row, this.#parts.clock)
     const { idempotencyKey } = request
     const key = idempotencyKey === undefined ? null : idempotencyOf(row, request, idempotencyKey)
     const outcome = await this.#vacating(executionKey, () => this.#parts.store.startUnderKey(executionKey, key, append))

@@ -3,7 +3,7 @@ import type { Json } from '../definition/json.ts'
 import { type ArrayColumn, insertFrom } from './array-columns.ts'
 import type { Database } from './connection.ts'
 
-export type InboxKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'rollback' | 'signal'
+export type InboxKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'rollback' | 'signal' | 'child_ended'
 
 /** Something that reaches an execution from outside. Its owner deletes it in the append that answers it: exactly once. */
 export interface NewInboxItem {

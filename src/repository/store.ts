@@ -16,7 +16,14 @@ import { databaseNow, heartbeat, registerNode, removeNode, removeOtherNodes, swe
 import { deleteSnapshotsBefore, insertSnapshot, newestSnapshot, newestSnapshots } from './snapshots.ts'
 import { foldStatistics, readStatistics, stepMedians } from './statistics.ts'
 import { activateVersion, deprecateVersion, findVersion, listVersions } from './workflow-versions.ts'
-import { archiveWorkflow, findWorkflow, insertVersion, insertWorkflow, listWorkflows } from './workflows.ts'
+import {
+  archiveWorkflow,
+  findWorkflow,
+  findWorkflowNamed,
+  insertVersion,
+  insertWorkflow,
+  listWorkflows,
+} from './workflows.ts'
 
 /** Every statement of the repository, bound to one database: what the engine is handed. */
 export const createStore = (database: Database) => ({
@@ -50,6 +57,7 @@ export const createStore = (database: Database) => ({
   insertWorkflow: bind(insertWorkflow, database),
   insertVersion: bind(insertVersion, database),
   findWorkflow: bind(findWorkflow, database),
+  findWorkflowNamed: bind(findWorkflowNamed, database),
   listWorkflows: bind(listWorkflows, database),
   archiveWorkflow: bind(archiveWorkflow, database),
   findVersion: bind(findVersion, database),

@@ -128,6 +128,16 @@ export async function findWorkflow({ db }: Database, id: string): Promise<Workfl
   return row === undefined ? null : toWorkflow(row)
 }
 
+/** The active workflow of that name, or null: an archived one gives its name back. */
+export async function findWorkflowNamed({ db }: Database, namespace: string, name: string): Promise<Workflow | null> {
+  const row = await withDefinition(db.selectFrom('workflows'))
+    .where('namespace', '=', namespace)
+    .where('name', '=', name)
+    .where('status', '=', 'active')
+    .executeTakeFirst()
+  return row === undefined ? null : toWorkflow(row)
+}
+
 /** Newest first; filters are combined with "and". CURSOR_INVALID. */
 export async function listWorkflows(
   { db }: Database,

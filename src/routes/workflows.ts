@@ -169,7 +169,7 @@ export const workflowRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine 
       },
     },
     async (request) => {
-      const errors = engine.validateDefinition(request.body)
+      const errors = await engine.validateDefinition(request.body)
       return { valid: errors.length === 0, errors }
     },
   )

@@ -37,6 +37,12 @@ t.test('good steps of every type have no faults', async (t) => {
       transient: true,
     }),
     step('parallel', { steps: [echo('x'), echo('y')], join: 2, onFailure: 'continue' }),
+    step(
+      'sub_workflow',
+      { workflow: 'billing', version: 2, input: { id: '{{ data.id }}' }, parentClosePolicy: 'abandon' },
+      { timeoutMs: 5 },
+    ),
+    step('sub_workflow', { workflow: 'billing', mode: 'fire_and_forget', parentClosePolicy: 'wait' }),
     step('race', { branches: [{ name: 'a', steps: [echo('x')] }, { steps: [echo('y')] }], decidedBy: 'all_steps' }),
   ]
   for (const one of good) t.strictSame(faults(one), [], JSON.stringify(one))
@@ -226,4 +232,12 @@ t.test('a retry by an expression sees the error and the attempt; the workflow’
   t.strictSame(all('attempt < 3'), [])
   t.match(all('steps.x.output'), [{ pointer: '/retryPolicy/when', message: /reads step "x"/ }])
   t.match(all('1 +'), [{ pointer: '/retryPolicy/when' }], 'once, however many steps there are')
+})
+
+t.test('a sub_workflow names a workflow, and its parent can only wait for what it does not wait for', async (t) => {
+  t.match(faults(step('sub_workflow', {})), [/^.steps.0.config.workflow: /])
+  t.match(faults(step('sub_workflow', { workflow: '', version: 0 })).join(), /config\/workflow.*config\/version/)
+  t.strictSame(faults(step('sub_workflow', { workflow: 'billing', parentClosePolicy: 'wait' })), [
+    `${at}/parentClosePolicy: wait is for fire_and_forget: a step that waits goes on when its child has ended`,
+  ])
 })

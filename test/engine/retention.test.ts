@@ -93,9 +93,9 @@ t.test('without a setting everything is kept; a workflow may say otherwise, its 
   await world.gone(kept)
   t.match(await engine.getExecution(silent), { status: 'completed' })
   t.same(
-    engine
-      .validateDefinition({ name: 'x', steps: [echo('a')], retention: { days: 0, months: 1 } })
-      .map(({ pointer }) => pointer),
+    (await engine.validateDefinition({ name: 'x', steps: [echo('a')], retention: { days: 0, months: 1 } })).map(
+      ({ pointer }) => pointer,
+    ),
     ['/retention/days', '/retention/months'],
   )
 })

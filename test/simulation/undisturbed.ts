@@ -51,6 +51,9 @@ function answerOf(
       const { attempt } = state.steps.get(command.path)!
       return { type: 'timer.fired', path: command.path, attempt: attempt + 1, data: { timer: 'retry' } }
     }
+    // The simulation's definitions have no sub-workflows.
+    case 'look_up':
+    case 'tell_child':
     case 'abort':
     case 'clear_timer':
       return null

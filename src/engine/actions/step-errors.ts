@@ -19,6 +19,13 @@ export const stepErrors = {
   CircuitOpenError: ['The circuit of the target is open: nothing was asked of it', false],
   LoopLimitExceeded: ['A `while` or `until` wants more iterations than its `maxIterations`', false],
   JoinNotReached: ['Steps of a `parallel` were skipped, so that too few are left for its `join`', false],
+  SubWorkflowUnavailable: [
+    'A `sub_workflow` names what cannot be started: there is none, it is archived or deprecated',
+    false,
+  ],
+  SubWorkflowCancelled: ['The execution that a `sub_workflow` waits for was cancelled', false],
+  SubWorkflowDepthExceeded: ['Sub-workflows nest more than 16 deep: a recursion without an end', false],
+  TooManyChildren: ['An execution would have more than 1,000 live children', false],
   PayloadTooLarge: ['An output, an input or an answer is larger than is taken', false],
   StateTooLarge: ["The execution's state would grow past its limit", false],
   ConditionNotMet: ['A condition with `onFalse: "fail"` was false', false],

@@ -1,6 +1,7 @@
 import type { Json } from '../../definition/json.ts'
 import { cancelAftermath, conclusion, forgetAftermath } from './aftermath.ts'
 import { forgetCheckpointsBefore, keepCheckpoints } from './checkpoint.ts'
+import { letAllGo, mayComplete, regrouped, tellAll } from './children.ts'
 import { resolve } from './data.ts'
 import type { ExecutionError, Refusal, RolledBack } from './event.ts'
 import { pending } from './pending.ts'
@@ -39,6 +40,7 @@ export function pause(turn: Turn): void {
   state.pausedAt = turn.at
   stopDeadline(turn)
   stopTimers(turn)
+  tellAll(turn, 'pause')
 }
 
 /** Goes on from the exact point; also takes back a pause that has not taken effect yet. */
@@ -49,14 +51,17 @@ export function resume(turn: Turn): void {
   state.pauseRequest = null
   state.status = state.startedAt === null ? 'pending' : 'running'
   if (state.startedAt === null) return
-  if (wasPaused) setDeadline(turn, state.timeoutLeftMs)
+  if (wasPaused) {
+    setDeadline(turn, state.timeoutLeftMs)
+    tellAll(turn, 'resume')
+  }
   resetTimers(turn)
   state.pausedAt = null
   askAgain(turn)
   proceedPending(turn)
   // Paused between the end of the last step and the end of the execution.
   const root = state.steps.get('')
-  if (root?.status === 'completed') turn.commands.push({ type: 'complete' })
+  if (root?.status === 'completed' && mayComplete(state)) turn.commands.push({ type: 'complete' })
   const end = root?.status === 'failed' ? conclusion(state) : null
   if (end !== null) turn.commands.push(end)
 }
@@ -84,6 +89,7 @@ function finish(turn: Turn, status: 'completed' | 'failed' | 'cancelled'): void 
   const { state, plan } = turn
   cancel(turn, plan.root, '')
   cancelAftermath(turn)
+  letAllGo(turn)
   state.status = status
   state.requested = null
   state.pauseRequest = null
@@ -128,15 +134,18 @@ export function rollBack(turn: Turn, event: RolledBack): void {
     if (!inFlight) continue
     step.status = 'pending'
     delete step.deciding
+    delete step.child
     step.attempt = 0
     step.startedAt = null
     step.firstStartedAt = null
     delete step.error
   }
+  if (event.children !== undefined) regrouped(turn, event.children)
   shiftTimes(turn)
   reopen(state, 'paused')
   state.pausedAt = turn.at
   if (event.resume) resume(turn)
+  else tellAll(turn, 'pause')
 }
 
 function reopen(state: ExecutionState, status: 'running' | 'paused'): void {
@@ -150,7 +159,11 @@ function reopen(state: ExecutionState, status: 'running' | 'paused'): void {
 export function refusalOf(state: ExecutionState, action: ControlAction): Refusal | null {
   if (action === 'retry' && state.compensatedFrom !== undefined && state.aftermath?.phase === 'over')
     return { action, code: 'EXECUTION_COMPENSATED', parameters: [state.executionId, state.compensatedFrom] }
-  if (isAllowed(state, action)) return null
+  if (isAllowed(state, action)) {
+    // Its parent has gone on with what it came to.
+    if (!isFinished(state.status) || state.parent?.isAwaited !== true) return null
+    return { action, code: 'CHILD_RESULT_TAKEN', parameters: [state.executionId, state.parent.executionId, action] }
+  }
   const status = state.requested === 'pause' ? `${state.status} (a pause is under way)` : state.status
   return { action, code: 'EXECUTION_STATUS_CONFLICT', parameters: [state.executionId, status, action] }
 }

@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../../definition/json.ts'
+import type { Regrouped } from './children.ts'
 
 /** Why a step or an execution failed. `type` follows the taxonomy in docs/errors.md. */
 export interface ExecutionError {
@@ -49,7 +50,7 @@ export interface Refusal {
 
 /** One fact in an execution's journal, past tense. The `type` names are part of the public contract. */
 export type Event =
-  | (EventBase & { readonly type: 'execution.scheduled'; readonly data: { readonly startAt: number } })
+  | (EventBase & { readonly type: 'execution.scheduled'; readonly data: Scheduled })
   | (EventBase & { readonly type: 'execution.started'; readonly data: { readonly traceparent?: string } })
   | (EventBase & { readonly type: 'execution.recovered'; readonly data: { readonly from: string | null } })
   | (EventBase & { readonly type: 'execution.parked'; readonly data: { readonly wakeAt: number | null } })
@@ -70,6 +71,8 @@ export type Event =
       readonly type: 'signal.received'
       readonly data: { readonly signal: Signal; readonly requestId?: string }
     })
+  | (EventBase & { readonly type: 'child.ended'; readonly data: ChildEnded })
+  | (StepEventBase & { readonly type: 'child.started'; readonly data: ChildStarted })
   | (StepEventBase & { readonly type: 'step.entered'; readonly data: Record<string, never> })
   | (StepEventBase & { readonly type: 'step.skipped'; readonly data: { readonly reason: 'when' } })
   | (StepEventBase & { readonly type: 'step.started'; readonly data: Record<string, never> })
@@ -80,6 +83,35 @@ export type Event =
   | (StepEventBase & { readonly type: 'timer.fired'; readonly data: { readonly timer: 'retry' } })
 
 export type EventType = Event['type']
+
+export interface Scheduled {
+  readonly startAt: number
+  /** Of a sub-workflow. */
+  readonly parent?: Parent
+}
+
+/** The execution that started this one, and where it did. */
+export interface Parent {
+  readonly executionId: string
+  readonly path: string
+  /** How many executions stand above this one. */
+  readonly depth: number
+  /** A step waits for how it ends. */
+  readonly isAwaited: boolean
+}
+
+/** The child's row and first event are written with it, or none of it is. */
+export interface ChildStarted {
+  readonly executionId: string
+  readonly workflowId: string
+  readonly workflowVersion: number
+}
+
+/** A child has ended that no step waits for. */
+export interface ChildEnded {
+  readonly executionId: string
+  readonly status: 'completed' | 'failed' | 'cancelled'
+}
 
 export interface StepResult {
   readonly output: Json
@@ -114,6 +146,8 @@ export interface RolledBack extends Answer {
   readonly generation: number
   /** Signals that were received after `toSeq` and that no step has taken: they stay in the mailbox. */
   readonly kept: readonly Signal[]
+  /** What becomes of the children that are live. */
+  readonly children?: Regrouped
   /** Goes on at once instead of being paused. */
   readonly resume: boolean
   /** With compaction: which checkpoints up to this one were kept. What others need may be gone, though this one kept them. */

@@ -32,6 +32,7 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
         ) ||
         (fact.attempt === undefined && !isThere(state, fact.data.meta?.signalId))
       )
+    case 'child.started':
     case 'step.decided':
       // While the execution is held nothing goes on: `resume` asks again.
       return isHeld(state) || !hasStep(state, fact.path, (step) => step.deciding === true)
@@ -53,6 +54,7 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'execution.rolled_back':
     case 'execution.quarantined':
     case 'control.refused':
+    case 'child.ended':
     case 'signal.received':
       return false
     default:

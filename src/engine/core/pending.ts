@@ -1,8 +1,10 @@
 import type { Plan } from '../../definition/plan.ts'
 import { conclusion } from './aftermath.ts'
+import { mayComplete } from './children.ts'
 import type { Command } from './command.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { behaviourOf } from './steps/behaviour.ts'
+import { questionOf } from './steps/step.ts'
 import { timerOf } from './timeouts.ts'
 import { isHeld, planOf } from './turn.ts'
 
@@ -18,7 +20,7 @@ export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
   }
   for (const step of state.steps.values()) addStep(plan, state, step, commands)
   const root = state.steps.get('')
-  if (root?.status === 'completed') commands.push({ type: 'complete' })
+  if (root?.status === 'completed' && mayComplete(state)) commands.push({ type: 'complete' })
   const end = root?.status === 'failed' ? conclusion(state) : null
   if (end !== null) commands.push(end)
   if (state.requested === 'pause' && state.runningAttempts === 0) commands.push({ type: 'pause' })
@@ -34,7 +36,7 @@ function addStep(plan: Plan, state: ExecutionState, step: StepState, commands: C
     else commands.push({ type: 'mark_started', path, attempt: 1 })
   }
   if (step.status !== 'running') return
-  if (behaviourOf(stepPlan).isUndecided?.(step)) commands.push({ type: 'decide', path })
+  if (behaviourOf(stepPlan).isUndecided?.(step)) commands.push(questionOf(stepPlan, step))
   if (stepPlan.type !== 'action') return
   const attempt = step.attempt
   if (stepPlan.delivery === 'at_most_once') commands.push({ type: 'interrupt', path, attempt })

@@ -209,6 +209,9 @@ function remainingMs(plan: StepPlan, path: string, state: ExecutionState, median
       const elapsed = step?.status === 'running' && step.startedAt !== null ? now - step.startedAt : 0
       return dueIn(step, now) + Math.max(0, (medians.get(plan.id) ?? Number.NaN) - elapsed)
     }
+    // What it takes is for the child to say.
+    case 'sub_workflow':
+      return plan.mode === 'wait' ? Number.NaN : 0
     case 'wait':
       return dueIn(step, now)
     case 'complete':

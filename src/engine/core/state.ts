@@ -1,6 +1,7 @@
 import type { Json, JsonObject } from '../../definition/json.ts'
+import type { ParentClosePolicy } from '../../definition/plan.ts'
 import type { Aftermath, Completion } from './aftermath.ts'
-import type { ExecutionError, Signal, StepResult } from './event.ts'
+import type { ExecutionError, Parent, Signal, StepResult } from './event.ts'
 
 /**
  * The one integer that names event kinds, fold rules and snapshot shape; an execution keeps its own for life. New executions
@@ -118,14 +119,25 @@ export interface StepState {
   meta?: StepResult['meta']
   error?: ExecutionError
   frame?: Frame
-  /** The answer to its `decide` is outstanding. */
+  /** The answer to its `decide` or look-up is outstanding. */
   deciding?: true
+  /** The execution that a sub_workflow has started. */
+  child?: string
   /** seq after which a signal must have come to be for it. */
   since?: number
 }
 
 /** A signal that no step has taken yet, and where it stands in the journal; absent where a release before this one wrote it. */
 export type KeptSignal = Signal & { readonly seq?: number }
+
+/** An execution that this one has started. */
+export interface Child {
+  /** The step that started it. */
+  readonly path: string
+  /** The step goes on when it ends. */
+  readonly isAwaited: boolean
+  readonly policy: ParentClosePolicy
+}
 
 /** The state of one execution: what its effective history folds to. Plain data plus one Map; see snapshot.ts for its JSON. */
 export interface ExecutionState {
@@ -173,6 +185,10 @@ export interface ExecutionState {
   aftermath?: Aftermath
   /** seq of the first step that was compensated: nothing goes on from what was completed then or later. */
   compensatedFrom?: number
+  /** Executions that this one has started, as far as they have not ended nor been let go; by their ids. */
+  children?: Record<string, Child>
+  /** Who started it, when it is a sub-workflow. */
+  parent?: Parent
 }
 
 export const isFinished = (status: ExecutionStatus): boolean =>

@@ -1,6 +1,7 @@
-import type { ConditionPlan, Plan } from '../../definition/plan.ts'
+import type { ConditionPlan, Plan, SubWorkflowPlan } from '../../definition/plan.ts'
 import { noteCompletion } from './aftermath.ts'
 import { markCheckpoint } from './checkpoint.ts'
+import { childEnded } from './children.ts'
 import type { Command } from './command.ts'
 import * as control from './control.ts'
 import type { Event } from './event.ts'
@@ -9,6 +10,7 @@ import * as action from './steps/action.ts'
 import { behaviourOf } from './steps/behaviour.ts'
 import * as condition from './steps/condition.ts'
 import { completeLeaf, failComposite, proceed, skipReached } from './steps/step.ts'
+import * as subWorkflow from './steps/sub-workflow.ts'
 import { lookAgain } from './steps/waiters.ts'
 import { assertNever, planOf, type Turn } from './turn.ts'
 
@@ -34,6 +36,7 @@ const isPauseDue = (state: ExecutionState): boolean =>
 
 function apply(turn: Turn, event: Event): void {
   switch (event.type) {
+    case 'child.started':
     case 'step.entered':
     case 'step.skipped':
     case 'step.started':
@@ -46,6 +49,7 @@ function apply(turn: Turn, event: Event): void {
       return applyToStep(turn, event, stepAt(turn, event.path))
     case 'execution.scheduled':
       turn.state.startAt = event.data.startAt
+      if (event.data.parent !== undefined) turn.state.parent = event.data.parent
       return
     case 'execution.started':
       return control.start(turn)
@@ -79,6 +83,8 @@ function apply(turn: Turn, event: Event): void {
       return failComposite(turn, turn.plan.root, turn.state.steps.get('')!, event.data.error)
     case 'execution.failed':
       return control.failExecution(turn, event.data.error)
+    case 'child.ended':
+      return childEnded(turn, event.data.executionId)
     case 'signal.received':
       turn.state.mailbox.push({ ...event.data.signal, seq: event.seq })
       if (!isFinished(turn.state.status)) lookAgain(turn, event.data.signal.name)
@@ -93,6 +99,8 @@ type StepEvent = Extract<Event, { path: string }>
 function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
   const plan = planOf(turn.plan, step)
   switch (event.type) {
+    case 'child.started':
+      return subWorkflow.started(turn, plan as SubWorkflowPlan, step, event.data)
     case 'step.entered':
       step.entered = true
       return proceed(turn, plan, step)
@@ -114,6 +122,7 @@ function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
       return completeLeaf(turn, plan, step, event.data)
     case 'step.failed':
       if (plan.type === 'action') return action.failAttempt(turn, plan, step, event.data)
+      behaviourOf(plan).failed?.(turn, step, event.data)
       return failComposite(turn, plan, step, event.data.error)
     default:
       return assertNever(event)

@@ -214,6 +214,6 @@ export class Driver {
 }
 
 function textOf(command: Command): string {
-  const { type, path, timer, attempt, dueAt } = command as Record<string, unknown>
-  return [type, timer, path, attempt, dueAt].filter((part) => part !== undefined).join(' ')
+  const { type, path, timer, attempt, dueAt, executionId, action } = command as Record<string, unknown>
+  return [type, timer, path, attempt, dueAt, executionId, action].filter((part) => part !== undefined).join(' ')
 }

@@ -136,6 +136,7 @@ export function modelStore(wire: Wire): ModelStore {
         keys.keyedStatement(key, { resourceId: workflow.id, requestId: null }, workflows.insertStatement(workflow)),
       ))!,
     findWorkflow: (id) => ask((tables) => workflows.findWorkflow(tables, id)),
+    findWorkflowNamed: (namespace, name) => ask((tables) => workflows.findWorkflowNamed(tables, namespace, name)),
     findVersion: (id, version) => ask((tables) => workflows.findVersion(tables, id, version)),
     startKeyed: async (key, append) => {
       const made = { resourceId: append.executionId, requestId: null }

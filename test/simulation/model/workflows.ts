@@ -44,6 +44,13 @@ export function findWorkflow({ workflows, versions }: Tables, id: string): Workf
   return { ...rest, version, tags: [...tags], definition }
 }
 
+export function findWorkflowNamed(tables: Tables, namespace: string, name: string): Workflow | null {
+  const row = [...tables.workflows.values()].find(
+    (other) => other.namespace === namespace && other.name === name && other.status === 'active',
+  )
+  return row === undefined ? null : findWorkflow(tables, row.id)
+}
+
 export function findVersion({ versions }: Tables, workflowId: string, version: number): WorkflowVersion | null {
   const row = versions.get(`${workflowId}/${version}`)
   if (row === undefined) return null

@@ -1,7 +1,7 @@
 import type { Scope } from '../../../definition/expression.ts'
 import type { Json, JsonObject } from '../../../definition/json.ts'
 import type { Plan, StepPlan } from '../../../definition/plan.ts'
-import type { Fact } from '../event.ts'
+import type { Fact, StepFailure } from '../event.ts'
 import type { DataRef, ExecutionState, StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import * as action from './action.ts'
@@ -13,6 +13,7 @@ import * as parallel from './parallel.ts'
 import * as race from './race.ts'
 import * as sequential from './sequential.ts'
 import * as set from './set.ts'
+import * as subWorkflow from './sub-workflow.ts'
 import * as switchStep from './switch.ts'
 import * as tryStep from './try.ts'
 import * as wait from './wait.ts'
@@ -34,12 +35,18 @@ export interface StepBehaviour {
   restart?(turn: Turn, plan: StepPlan, step: StepState): void
   /** True while the answer to its `decide` is outstanding. */
   isUndecided?(step: StepState): boolean
+  /** True when what it needs to go on is outside of the execution: the shell looks it up instead of `decide`. */
+  looksUp?(step: StepState): boolean
   /** The fact that it needs to go on: its expressions' results. Throws ExpressionError, which fails the step. */
   decide?(place: Deciding): Fact | null
   /** Folds `step.decided`. */
   decided?(turn: Turn, plan: StepPlan, step: StepState, data: JsonObject): void
   /** Folds `step.completed` beyond what holds for every leaf. */
   completed?(turn: Turn, plan: StepPlan, step: StepState): void
+  /** Before it ends otherwise than by what it is for, or fails. */
+  cancelled?(turn: Turn, plan: StepPlan, step: StepState): void
+  /** Folds `step.failed` beyond what holds for every step, before it. */
+  failed?(turn: Turn, step: StepState, failure: StepFailure): void
   /** The fact that its timer stands for, when it is due. */
   due?(plan: StepPlan, step: StepState): Fact | null
   /** The steps directly inside and where their instances stand; by default all that are written there, by their ids. */
@@ -84,6 +91,7 @@ const behaviours: Readonly<Record<StepPlan['type'], StepBehaviour>> = {
   complete,
   wait,
   wait_for_signal: waitForSignal,
+  sub_workflow: subWorkflow,
 }
 
 export const behaviourOf = (plan: StepPlan): StepBehaviour => behaviours[plan.type]

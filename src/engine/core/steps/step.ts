@@ -1,6 +1,8 @@
 import type { JsonObject } from '../../../definition/json.ts'
 import type { StepPlan } from '../../../definition/plan.ts'
 import * as aftermath from '../aftermath.ts'
+import { mayComplete } from '../children.ts'
+import type { Command } from '../command.ts'
 import { statusOf } from '../data.ts'
 import type { ExecutionError, Fact, StepResult } from '../event.ts'
 import { addProgress } from '../progress.ts'
@@ -61,6 +63,18 @@ export function askToDecide(turn: Turn, step: StepState): void {
   turn.commands.push({ type: 'decide', path: step.path })
 }
 
+/** Asks for what only the shell can find: see `looksUp`. */
+export function askToLookUp(turn: Turn, step: StepState): void {
+  step.deciding = true
+  turn.commands.push({ type: 'look_up', path: step.path })
+}
+
+/** What an undecided step asks for, again. */
+export const questionOf = (plan: StepPlan, step: StepState): Command => ({
+  type: behaviourOf(plan).looksUp?.(step) === true ? 'look_up' : 'decide',
+  path: step.path,
+})
+
 /** `step.completed` of a leaf. */
 export function completeLeaf(turn: Turn, plan: StepPlan, step: StepState, result: StepResult): void {
   step.output = result.output
@@ -118,7 +132,7 @@ function tellParent(turn: Turn, plan: StepPlan, child: StepState): void {
   const { parent } = plan
   if (plan.type === 'sequential' && plan.body?.isAftermath) return aftermath.bodyEnded(turn, child)
   if (parent === null) {
-    if (child.status === 'completed') turn.commands.push({ type: 'complete' })
+    if (child.status === 'completed' && mayComplete(turn.state)) turn.commands.push({ type: 'complete' })
     else if (child.status === 'failed') aftermath.begin(turn)
     return
   }
@@ -140,6 +154,7 @@ export function cancel(turn: Turn, plan: StepPlan, path: string): void {
 export function cancelInside(turn: Turn, plan: StepPlan, step: StepState): void {
   delete step.deciding
   clearTimer(turn, plan, step)
+  behaviourOf(plan).cancelled?.(turn, plan, step)
   for (const inside of instancesOf(plan, step)) cancel(turn, inside.plan, inside.path)
 }
 
@@ -204,7 +219,7 @@ export function proceedPending(turn: Turn): void {
 /** Asks again for what was not decided while the execution was held. */
 export function askAgain(turn: Turn): void {
   for (const step of turn.state.steps.values()) {
-    if (step.deciding === true) turn.commands.push({ type: 'decide', path: step.path })
+    if (step.deciding === true) turn.commands.push(questionOf(planOf(turn.plan, step), step))
   }
 }
 

@@ -1,0 +1,36 @@
+import { pointerTo } from '../definition/json-pointer.ts'
+import type { Fault, Plan, SubWorkflowPlan } from '../definition/plan.ts'
+import type { Store } from '../repository/store.ts'
+
+type Known = Pick<Store, 'findWorkflowNamed' | 'findVersion'>
+
+/**
+ * The sub-workflows of a definition that cannot be started as the database stands, in document order. Its own name is always
+ * allowed: it exists once this is stored, and a recursion is bounded by its depth.
+ */
+export async function missingWorkflows(plan: Plan, namespace: string, store: Known): Promise<Fault[]> {
+  const faults: Fault[] = []
+  for (const step of plan.steps.values()) {
+    const fault =
+      step.type === 'sub_workflow' && step.workflow !== plan.name ? await faultOf(step, namespace, store) : null
+    if (fault !== null) faults.push(fault)
+  }
+  return faults
+}
+
+async function faultOf(
+  { workflow, version, pointer }: SubWorkflowPlan,
+  namespace: string,
+  store: Known,
+): Promise<Fault | null> {
+  const found = await store.findWorkflowNamed(namespace, workflow)
+  if (found === null) {
+    const message = `there is no active workflow named "${workflow}"; create it first`
+    return { pointer: pointerTo(pointer, 'workflow'), message }
+  }
+  if (version === null) return null
+  const stored = await store.findVersion(found.id, version)
+  if (stored !== null && stored.status !== 'deprecated') return null
+  const what = stored === null ? 'has no such version' : 'has deprecated it'
+  return { pointer: pointerTo(pointer, 'version'), message: `"${workflow}" ${what}: ${version}` }
+}
