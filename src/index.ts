@@ -8,6 +8,7 @@ export {
   type ActionResult,
   defineAction,
 } from './engine/actions/action.ts'
+export type { Breakers, CircuitView } from './engine/breakers.ts'
 export type { CheckpointState } from './engine/core/checkpoint.ts'
 export type { Event, ExecutionError, JournalEvent } from './engine/core/event.ts'
 export type { Progress, StepProgress } from './engine/core/progress.ts'
@@ -15,7 +16,7 @@ export type { Checkpoint, ExecutionStatus, StepStatus } from './engine/core/stat
 export { WorkflowEngine } from './engine/engine.ts'
 export type { EngineOptions } from './engine/engine-options.ts'
 export type { ControlAnswer } from './engine/requests.ts'
-export type { StartRequest } from './engine/starts.ts'
+export type { StartAnswer, StartRequest } from './engine/starts.ts'
 export type { StreamMessage, SubscribeOptions, Subscription } from './engine/stream-message.ts'
 export { CairnError, type ErrorCode, type Fault } from './errors.ts'
 export type { ExecutionRow } from './repository/execution-row.ts'
