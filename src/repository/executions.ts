@@ -25,6 +25,7 @@ export interface ExecutionFilter {
   readonly triggeredBy?: string | undefined
   readonly correlationId?: string | undefined
   readonly executionKey?: string | undefined
+  readonly parentExecutionId?: string | undefined
   readonly tag?: string | undefined
   /** ms since 1970; both exclusive. */
   readonly createdAfter?: number | undefined
@@ -105,7 +106,8 @@ export async function listExecutions(
   cursor?: string,
 ): Promise<Page<ExecutionSummary>> {
   const after = decodeCursor(cursor)
-  const { workflowId, status, triggeredBy, correlationId, executionKey, tag, createdAfter, createdBefore } = filter
+  const { workflowId, status, triggeredBy, correlationId, executionKey, parentExecutionId, tag } = filter
+  const { createdAfter, createdBefore } = filter
   let query = withNewest(db.selectFrom('workflow_executions'))
     .select(summaryColumns)
     .where('namespace', '=', filter.namespace ?? 'default')
@@ -117,6 +119,7 @@ export async function listExecutions(
   if (triggeredBy !== undefined) query = query.where('triggered_by', '=', triggeredBy)
   if (correlationId !== undefined) query = query.where('correlation_id', '=', correlationId)
   if (executionKey !== undefined) query = query.where('execution_key', '=', executionKey)
+  if (parentExecutionId !== undefined) query = query.where('parent_execution_id', '=', parentExecutionId)
   // The second condition is what lets the planner use the partial index.
   if (tag !== undefined) query = query.where(sql<boolean>`tags @> ${[tag]}::text[] AND tags <> '{}'`)
   if (createdAfter !== undefined) query = query.where('created_at', '>', createdAfter)

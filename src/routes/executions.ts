@@ -101,6 +101,9 @@ const ListQuery = Type.Object({
   triggeredBy: Type.Optional(text(200)),
   correlationId: Type.Optional(text(200)),
   executionKey: Type.Optional(text(200)),
+  parentExecutionId: Type.Optional(
+    Type.Unsafe<string>({ ...Uuid, description: 'The execution whose sub-workflows are listed' }),
+  ),
   tag: Type.Optional(text(100, { description: 'A tag that it has' })),
   createdAfter: Type.Optional(Type.Unsafe<string>({ ...Timestamp, description: 'Created after this time' })),
   createdBefore: Type.Optional(Type.Unsafe<string>({ ...Timestamp, description: 'Created before this time' })),
@@ -235,6 +238,7 @@ function filterOf({
   return {
     ...filter,
     workflowId: filter.workflowId?.toLowerCase(),
+    parentExecutionId: filter.parentExecutionId?.toLowerCase(),
     createdAfter: createdAfter === undefined ? undefined : toMs('/createdAfter', createdAfter),
     createdBefore: createdBefore === undefined ? undefined : toMs('/createdBefore', createdBefore),
   }

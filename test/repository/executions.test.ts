@@ -60,6 +60,7 @@ t.test('filters are combined with "and"', async (t) => {
     status: 'failed',
     triggeredBy: 'ann',
     correlationId: 'c-1',
+    parentExecutionId: '00000000-0000-7000-8000-00000000000a',
     tags: ['red', 'it\'s "odd"'],
     createdAt: 1_700_000_000_500,
     owner: null,
@@ -70,6 +71,7 @@ t.test('filters are combined with "and"', async (t) => {
     { ...wanted, status: 'completed' },
     { ...wanted, triggeredBy: 'bob' },
     { ...wanted, correlationId: null },
+    { ...wanted, parentExecutionId: v7() },
     { ...wanted, tags: ['red'] },
     { ...wanted, createdAt: 1_700_000_000_400 },
     { ...wanted, namespace: 'other' },
@@ -79,6 +81,7 @@ t.test('filters are combined with "and"', async (t) => {
     status: 'failed',
     triggeredBy: 'ann',
     correlationId: 'c-1',
+    parentExecutionId: wanted.parentExecutionId,
     tag: 'it\'s "odd"',
     createdAfter: 1_700_000_000_400,
     createdBefore: 1_700_000_000_501,
@@ -91,7 +94,7 @@ t.test('filters are combined with "and"', async (t) => {
   t.notOk('input' in items[0]! || 'output' in items[0]!, 'payloads stay out of lists')
   const { input: _input, output: _output, ...summary } = rows[0]!
   t.same(items[0], { ...summary, percentage: 0, path: null })
-  t.equal((await store.listExecutions({ tag: 'red' }, 10)).items.length, 7)
+  t.equal((await store.listExecutions({ tag: 'red' }, 10)).items.length, 8)
   t.equal((await store.listExecutions({ createdBefore: 1_700_000_000_500 }, 10)).items.length, 1)
 })
 
