@@ -50,8 +50,12 @@ interface Extras {
   readonly undo: ScriptedOutcome | null
 }
 
+/** null, but for one time in `times`. */
+const seldom = <T>(arbitrary: fc.Arbitrary<T>, times: number): fc.Arbitrary<T | null> =>
+  fc.oneof({ weight: times - 1, arbitrary: fc.constant(null) }, { weight: 1, arbitrary })
+
 const extras: fc.Arbitrary<Extras> = fc.record({
-  when: fc.option(fc.nat(3), { freq: 5, nil: null }),
+  when: seldom(fc.nat(3), 5),
   dependencies: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(7) }),
   once: fc.nat(2).map((die) => die === 0),
   attempts: fc.integer({ min: 1, max: 3 }),
@@ -160,17 +164,18 @@ export interface Posted {
 export const posted: fc.Arbitrary<Posted> = fc
   .record({
     steps: fc.array(step, { minLength: 1, maxLength: 4 }),
-    timeoutMs: fc.option(fc.constantFrom(1_500, 20_000), { freq: 8, nil: null }),
+    timeoutMs: seldom(fc.constantFrom(1_500, 20_000), 8),
+    limits: seldom(fc.array(seldom(fc.constantFrom(30, 400, 1_500), 2), { minLength: 1, maxLength: 7 }), 5),
+    hasRaces: fc.nat(2).map((die) => die === 0),
     keep: fc.constantFrom(1, 2, 10),
     hasOutput: fc.boolean(),
     onFailure: fc.option(script, { freq: 2, nil: null }),
   })
-  .map(({ steps, timeoutMs, keep, hasOutput, onFailure }) => {
-    const naming: Naming = { next: 0 }
+  .map(({ steps, timeoutMs, limits, hasRaces, keep, hasOutput, onFailure }) => {
+    const naming: Naming = { next: 0, limits, hasRaces, isTimed: timeoutMs !== null }
     const named = nameAll(steps, naming, false)
     return {
-      // Which branch of a race wins is a matter of time too.
-      isTimed: timeoutMs !== null || JSON.stringify(named).includes('"type":"race"'),
+      isTimed: naming.isTimed,
       definition: {
         name: 'random',
         steps: named,
@@ -186,6 +191,20 @@ export const posted: fc.Arbitrary<Posted> = fc
 
 interface Naming {
   next: number
+  /** Timeouts (ms) of composites, in turn; null: none has one. */
+  readonly limits: readonly (number | null)[] | null
+  /** Otherwise the steps of a race run in order: most workflows are to have an outcome that can be foretold. */
+  readonly hasRaces: boolean
+  /** What becomes of it depends on how long things take: a timeout, or which branch of a race wins. */
+  isTimed: boolean
+}
+
+/** The timeout of the next composite, if it has one. */
+function limitOf(naming: Naming): { readonly timeoutMs?: number } {
+  const limit = naming.limits?.[naming.next % naming.limits.length] ?? null
+  if (limit === null) return {}
+  naming.isTimed = true
+  return { timeoutMs: limit }
 }
 
 interface Named {
@@ -209,9 +228,14 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     const condition = asks[draft.ask]!
     const then = nameAll(draft.steps, naming, false)
     const config = { condition, then, else: nameAll(draft.otherwise, naming, false) }
-    return { id, type: 'condition', config }
+    return { id, type: 'condition', config, ...limitOf(naming) }
   }
-  if (!('extras' in draft)) return { id, type: draft.type, config: configOf(draft, naming) }
+  if (draft.type === 'race' && naming.hasRaces) naming.isTimed = true
+  else if (draft.type === 'race') {
+    return { id, type: 'sequential', config: { steps: nameAll([...draft.steps, ...draft.otherwise], naming, false) } }
+  }
+  if (draft.type === 'set' || draft.type === 'wait') return { id, type: draft.type, config: configOf(draft, naming) }
+  if (!('extras' in draft)) return { id, type: draft.type, config: configOf(draft, naming), ...limitOf(naming) }
   const { when, dependencies: mask, once, attempts, retryMs, reads: read, undo } = draft.extras
   const dependencies = isGraph ? elders.filter((_, index) => (mask >> index) & 1).map((elder) => elder.id) : []
   const common = {
@@ -245,6 +269,7 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
       steps: nameAll(draft.steps, naming, isParallel),
       ...(isParallel && draft.concurrency > 0 && { concurrency: draft.concurrency }),
     },
+    ...limitOf(naming),
   }
 }
 
