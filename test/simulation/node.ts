@@ -3,6 +3,7 @@ import type { EngineOptions } from '../../src/engine/engine-options.ts'
 import type { Log } from '../../src/engine/log.ts'
 import type { Store } from '../../src/repository/store.ts'
 import { type Effect, scriptedAction } from './effects.ts'
+import { modelNotifications, type PostOffice } from './model/notifications.ts'
 import type { Server } from './model/server.ts'
 import { type ModelStore, modelStore } from './model/store.ts'
 import { type Fate, Wire } from './model/wire.ts'
@@ -14,6 +15,8 @@ export interface Surroundings {
   readonly world: World
   readonly server: Server
   readonly options: EngineOptions
+  /** How nodes hint each other; null: they poll alone. */
+  readonly office: PostOffice | null
   /** An effect on the world, at the moment in which it happens. */
   readonly onEffect: (node: SimulatedNode, effect: Effect) => void
   /** Something that must never happen did. */
@@ -59,7 +62,7 @@ export class SimulatedNode {
   /** A new process. */
   start(): void {
     if (!this.#body.isGone) return
-    const { world, server, options, onEffect, onFault } = this.#around
+    const { world, server, options, office, onEffect, onFault } = this.#around
     world.note(`${this.name} starts`)
     const body: Body = { stillUntil: 0, isGone: false }
     const network = {
@@ -84,6 +87,7 @@ export class SimulatedNode {
         openStorage: async () => ({
           // What it lacks only routes ask for.
           store: this.#known(modelStore(wire)) as Store,
+          ...(office !== null && { notifications: modelNotifications(office, wire, body) }),
           aloneAt: null,
           prepare: async () => {},
           close: async () => {},

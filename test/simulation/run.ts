@@ -5,6 +5,7 @@ import { Audit, type Broken } from './audit.ts'
 import { Clients } from './clients.ts'
 import { scriptSchema } from './effects.ts'
 import { Faults } from './faults.ts'
+import { PostOffice } from './model/notifications.ts'
 import { Server } from './model/server.ts'
 import { SimulatedNode } from './node.ts'
 import { EPOCH, idAt } from './node-clock.ts'
@@ -51,6 +52,7 @@ export async function run(scenario: Scenario): Promise<Outcome> {
     store(server, id, definition)
   }
   const audit = new Audit(world, server, (id) => plans.get(id)!, scenario.faults.length === 0)
+  const office = scenario.hasHints ? new PostOffice(world, server) : null
   const nodes = scenario.nodes.map(
     ({ skewMs }, index) =>
       new SimulatedNode(
@@ -59,6 +61,7 @@ export async function run(scenario: Scenario): Promise<Outcome> {
           world,
           server,
           options: optionsOf(scenario),
+          office,
           onEffect: (node, effect) => audit.effect(node, effect),
           onFault: (rule, what) => audit.fault(rule, what),
         },

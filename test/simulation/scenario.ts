@@ -55,6 +55,8 @@ export interface Scenario {
   readonly parkAfterMs: number
   readonly drainMs: number
   readonly lanes: number
+  /** Nodes tell each other by NOTIFY; what they say may be lost, late, or come twice. */
+  readonly hasHints: boolean
   readonly maxRunning: number
   readonly maxAttempts: number
   readonly workflows: readonly Posted[]
@@ -168,6 +170,7 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
   parkAfterMs: fc.constantFrom(5, 100, 1_000),
   drainMs: fc.constantFrom(0, 100, 1_000),
   lanes: fc.integer({ min: 1, max: 2 }),
+  hasHints: fc.boolean(),
   maxRunning: fc.constantFrom(1, 2, 100),
   maxAttempts: fc.constantFrom(1, 2, 100),
   workflows: fc.array(posted, { minLength: 1, maxLength: 2 }),

@@ -8,7 +8,8 @@
  *
  * A scenario (scenario.ts) is what chance decides: workflows (definitions.ts), what clients ask for (clients.ts) and what goes
  * wrong (faults.ts): processes killed or stopped or standing still (also between a commit and its answer), statements and
- * answers lost or late, slow networks and disks, outages, failovers that lose commits, full disks, clocks that are minutes apart. One number in it seeds all dice that fall while it runs, so
+ * answers lost or late, slow networks and disks, outages, failovers that lose commits, full disks, clocks that are minutes apart;
+ * and hints (NOTIFY) that are lost, late or told twice. One number in it seeds all dice that fall while it runs, so
  * that a run repeats exactly.
  *
  * world.ts       time, and one task after another        model/      PostgreSQL: rows, locks, late commits
