@@ -127,6 +127,7 @@ export class NodeLife {
   }
 
   async #drain(): Promise<void> {
+    this.owned.beginNothingNew()
     await this.ownership.drain()
     await this.owned.drain(this.#parts.settings.drainMs)
   }

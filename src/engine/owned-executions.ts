@@ -144,13 +144,18 @@ export class OwnedExecutions {
     }
   }
 
+  /** No attempt begins any more, in those that are taken up from now on neither. */
+  beginNothingNew(): void {
+    this.#isDraining = true
+    for (const executor of [...this.#executors.values()]) executor.drain()
+  }
+
   /**
    * Gives all executions away: each as soon as its attempts have ended; after `drainMs` those that may be repeated are
    * aborted, the at_most_once ones are waited for as long again at the least, and up to their own timeout.
    */
   async drain(drainMs: number): Promise<void> {
-    this.#isDraining = true
-    for (const executor of [...this.#executors.values()]) executor.drain()
+    this.beginNothingNew()
     if (await this.#emptyWithin(drainMs)) return
     const left = [...this.#executors.values()].map((executor) => executor.abortRepeatable())
     const longest = left.reduce((a, b) => Math.max(a, b), drainMs)
