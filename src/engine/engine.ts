@@ -18,6 +18,11 @@ import type { ControlAnswer } from './requests.ts'
 import type { StartAnswer, StartRequest } from './starts.ts'
 import type { Listener, SubscribeOptions, Subscription } from './stream-message.ts'
 
+interface RollbackOptions {
+  readonly resume?: boolean | undefined
+  readonly compensate?: boolean | undefined
+}
+
 interface ControlOptions {
   readonly reason?: string | undefined
   readonly idempotencyKey?: string | undefined
@@ -149,10 +154,13 @@ export class WorkflowEngine {
     return this.#process.requests.control(executionId, { ...options, action })
   }
 
-  /** Goes back to a kept checkpoint; paused afterwards unless `resume`. CHECKPOINT_NOT_FOUND, CHECKPOINT_GONE, SEQ_CONFLICT. */
+  /**
+   * Goes back to a kept checkpoint; paused afterwards unless `resume`. With `compensate` what was completed after it is taken back
+   * first; when that fails, the execution is failed. CHECKPOINT_NOT_FOUND, CHECKPOINT_GONE, SEQ_CONFLICT, EXECUTION_COMPENSATED.
+   */
   async rollback(
     executionId: string,
-    options: ControlOptions & { checkpointIndex: number; resume?: boolean | undefined; seq?: number | undefined },
+    options: ControlOptions & RollbackOptions & { checkpointIndex: number; seq?: number | undefined },
   ): Promise<ControlAnswer> {
     return this.#process.requests.control(executionId, { ...options, action: 'rollback' })
   }
@@ -176,7 +184,7 @@ export class WorkflowEngine {
   async rollbackToCheckpoint(
     executionId: string,
     checkpointIndex: number,
-    options?: { resume?: boolean },
+    options?: RollbackOptions,
   ): Promise<ControlAnswer> {
     return this.rollback(executionId, { ...options, checkpointIndex })
   }

@@ -19,7 +19,7 @@ import type { LoadedExecution } from './history.ts'
 import { factOf, type RollbackRequest } from './inbox-fact.ts'
 import { Outgoing } from './outgoing.ts'
 import { Parking } from './parking.ts'
-import { rolledBack } from './rollback.ts'
+import { rollbackDue, rolledBack } from './rollback.ts'
 import type { Services } from './services.ts'
 import { quarantined } from './set-aside.ts'
 import { Snapshots } from './snapshots.ts'
@@ -169,11 +169,7 @@ export class Executor implements WriterOutcomes {
       return this.#leave()
     }
     this.#state.seq = append.events[0]!.seq - 1
-    this.#quarantineFor('PostgreSQL refuses to store what happened', error)
-  }
-
-  #quarantineFor(what: string, error: Error): void {
-    this.quarantine('InternalError', `${what}: ${error.message}`, error)
+    this.quarantine('InternalError', `PostgreSQL refuses to store what happened: ${error.message}`, error)
   }
 
   /** Works off the facts, then hands the draft over. What is called meanwhile only adds to it. */
@@ -185,7 +181,7 @@ export class Executor implements WriterOutcomes {
       if (this.#phase === 'live') this.#fold()
     } catch (thrown) {
       this.#facts.clear()
-      return this.#quarantineFor('a bug in the engine', thrown as Error)
+      return this.quarantine('InternalError', `a bug in the engine: ${(thrown as Error).message}`, thrown as Error)
     } finally {
       this.#isTurning = false
     }
@@ -239,6 +235,8 @@ export class Executor implements WriterOutcomes {
         })
       case 'clear_timer':
         return this.#timers.clear(`${command.timer} ${command.path}`)
+      case 'roll_back':
+        return void this.#services.clock.soon(() => void this.#rollBack(rollbackDue(this.#state)))
       default: {
         if (command.type === 'mark_started' && this.#isDraining) return
         const fact = answerTo(command, this.plan, this.#state, this.row, this.#room.bounds(this.#state))
@@ -274,7 +272,8 @@ export class Executor implements WriterOutcomes {
   }
 
   /** Replaces the state by the one at a checkpoint. Items that reach the inbox meanwhile are read again afterwards. */
-  async #rollBack(request: RollbackRequest, inboxKey: InboxKey): Promise<void> {
+  async #rollBack(request: RollbackRequest | null, inboxKey?: InboxKey): Promise<void> {
+    if (request === null || this.#phase !== 'live') return
     this.#phase = 'rolling_back'
     this.#halt('the execution is rolled back')
     const outcome = await rolledBack(request, this.#writer, () => this.#state, this.row, this.#services)
@@ -285,10 +284,10 @@ export class Executor implements WriterOutcomes {
       this.#room.holdAnew(outcome.bytes)
       this.record(outcome.fact, inboxKey)
     } else if (outcome.type === 'unreadable') {
-      this.#writer.draft.inboxKeys.push(inboxKey)
-      this.#quarantineFor('the history cannot be rolled back', outcome.error)
+      if (inboxKey !== undefined) this.#writer.draft.inboxKeys.push(inboxKey)
+      this.quarantine('InternalError', `the history cannot be rolled back: ${outcome.error.message}`, outcome.error)
     } else {
-      this.#facts.answered([inboxKey])
+      if (inboxKey !== undefined) this.#facts.answered([inboxKey])
       this.resume()
     }
     this.#services.pokeInbox(this.id)

@@ -11,7 +11,10 @@ import { errorFact, identified } from './error-fact.ts'
 import { evaluate } from './evaluate.ts'
 import type { Bounds } from './result.ts'
 
-type Answered = Exclude<Command, { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' | 'look_up' | 'tell_child' }>
+type Answered = Exclude<
+  Command,
+  { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' | 'look_up' | 'tell_child' | 'roll_back' }
+>
 
 /** The fact that answers a command without an effect on the world, or null when the step has moved on. */
 export function answerTo(
@@ -27,7 +30,7 @@ export function answerTo(
     case 'complete':
       return evaluate(plan, state, infoOf(row, state), command, bounds)
     case 'fail':
-      return { type: 'execution.failed', data: { error: command.error } }
+      return failedFact(command)
     case 'pause':
       return { type: 'execution.paused', data: { ...state.pauseRequest } }
     case 'mark_started':
@@ -46,6 +49,12 @@ export function answerTo(
       return assertNever(command)
   }
 }
+
+/** It answers the request that led to it, if one did. */
+export const failedFact = ({ error, requestId }: Extract<Command, { type: 'fail' }>): Fact => ({
+  type: 'execution.failed',
+  data: { error, ...(requestId !== undefined && { requestId }) },
+})
 
 /** The start of an execution that has not started and is due; null otherwise. */
 export function startFact(state: ExecutionState, { traceparent }: ExecutionRow, now: number): Fact | null {

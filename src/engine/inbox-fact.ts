@@ -1,5 +1,6 @@
 import type { InboxItem } from '../repository/inbox.ts'
 import { type ChildEnd, childFact } from './child-end.ts'
+import { undoneBy } from './core/aftermath.ts'
 import { findCheckpoint } from './core/checkpoint.ts'
 import { type ControlAction, refusalOf } from './core/control.ts'
 import type { Fact, Refusal } from './core/event.ts'
@@ -19,6 +20,7 @@ interface ControlPayload {
   readonly reason?: string
   readonly checkpointIndex?: number
   readonly resume?: boolean
+  readonly compensate?: boolean
   readonly seq?: number
 }
 
@@ -65,7 +67,20 @@ function rollbackOf(payload: ControlPayload, state: ExecutionState, requestId: s
   if (payload.seq !== undefined && (payload.seq < state.changedSeq || payload.seq > state.seq)) {
     return refuse('SEQ_CONFLICT', [executionId, state.seq, payload.seq])
   }
-  return { type: 'rollback', requestId, checkpoint, resume: payload.resume === true, reason: payload.reason } as const
+  const resume = payload.resume === true
+  if (payload.compensate !== true || undoneBy(state, checkpoint.seq).length === 0)
+    return { type: 'rollback', requestId, checkpoint, resume, reason: payload.reason } as const
+  if (state.aftermath?.phase === 'compensating')
+    return refuse('EXECUTION_STATUS_CONFLICT', [executionId, 'being compensated', 'rollback'])
+  const { reason } = payload
+  const data = {
+    checkpointIndex: index,
+    toSeq: checkpoint.seq,
+    resume,
+    requestId,
+    ...(reason !== undefined && { reason }),
+  }
+  return { type: 'fact', fact: { type: 'execution.compensating', data } } as const
 }
 
 function oldestIndex({ checkpoints }: ExecutionState): number {

@@ -14,6 +14,8 @@ export interface ControlRequest {
   readonly reason?: string | undefined
   readonly checkpointIndex?: number | undefined
   readonly resume?: boolean | undefined
+  /** Takes back first what was completed after the checkpoint. */
+  readonly compensate?: boolean | undefined
   /** Refused unless this is the execution's last seq. */
   readonly seq?: number | undefined
   readonly idempotencyKey?: string | undefined
@@ -154,9 +156,11 @@ const isEnd = (event: JournalEvent): boolean =>
   event.type === 'execution.cancelled' ||
   event.type === 'execution.quarantined'
 
-/** `pause_requested` only says that the pause will come. */
+/** These only say that the pause, or the rollback, will come. */
+const announcements: readonly string[] = ['execution.pause_requested', 'execution.compensating']
+
 const answers = (event: JournalEvent, requestId: string): boolean =>
-  event.type !== 'execution.pause_requested' && (event.data as { requestId?: string }).requestId === requestId
+  !announcements.includes(event.type) && (event.data as { requestId?: string }).requestId === requestId
 
 function refusalError({ code, parameters, action }: Refusal, executionStatus: string): CairnError {
   const details = { executionStatus }

@@ -1,12 +1,17 @@
 import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import { keptCheckpoints } from './core/checkpoint.ts'
+import { ending } from './core/aftermath.ts'
+import { findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
 import { regroup } from './core/children.ts'
 import type { Fact } from './core/event.ts'
-import type { Checkpoint, ExecutionState } from './core/state.ts'
+import { type Checkpoint, type ExecutionState, isFinished } from './core/state.ts'
+import { isHeld } from './core/turn.ts'
 import type { ExecutionWriter } from './execution-writer.ts'
 import type { RollbackRequest } from './inbox-fact.ts'
 import type { Services } from './services.ts'
+
+/** After how long (ms) a checkpoint that could not be read is read again. */
+const AGAIN_MS = 500
 
 /** `later`: the database did not answer; the request stays in the inbox and is tried again. */
 export type RollbackOutcome =
@@ -23,7 +28,7 @@ export async function rolledBack(
   writer: ExecutionWriter,
   present: () => ExecutionState,
   row: ExecutionRow,
-  { history, log }: Services,
+  { history, log, clock }: Services,
 ): Promise<RollbackOutcome> {
   const { checkpoint, requestId, resume, reason } = request
   try {
@@ -52,9 +57,20 @@ export async function rolledBack(
       { executionId: row.id, err: thrown },
       'the checkpoint cannot be read just now; the rollback is tried again',
     )
+    await new Promise<void>((resolve) => void clock.after(AGAIN_MS, resolve))
     return { type: 'later' }
   }
 }
 
 const keptUpTo = ({ index: last }: Checkpoint, state: ExecutionState): number[] =>
   keptCheckpoints(state).flatMap(({ index }) => (index <= last ? [index] : []))
+
+/** The rollback whose compensations are made, or null: while the execution is held it waits, `resume` asks again. */
+export function rollbackDue(state: ExecutionState): RollbackRequest | null {
+  const end = isFinished(state.status) || isHeld(state) ? null : ending(state)
+  if (end?.type !== 'roll_back') return null
+  const { checkpointIndex, requestId, resume, reason } = end.rollback
+  const checkpoint = findCheckpoint(state, checkpointIndex)
+  if (typeof checkpoint === 'string') throw new Error(`checkpoint ${checkpointIndex} ${checkpoint}`)
+  return { type: 'rollback', requestId: requestId!, checkpoint, resume, reason }
+}

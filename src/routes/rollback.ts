@@ -17,6 +17,12 @@ const RollbackRequest = Type.Object(
       examples: [2],
     }),
     resume: Type.Optional(Type.Boolean({ description: 'Goes on at once; otherwise it is paused afterwards' })),
+    compensate: Type.Optional(
+      Type.Boolean({
+        description:
+          'First takes back what was completed after the checkpoint: the compensations run in reverse order. When one fails in the end, there is no rollback: the execution is failed as CompensationFailed',
+      }),
+    ),
     seq: Type.Optional(
       Type.Integer({
         minimum: 1,

@@ -71,6 +71,7 @@ export class Spans {
       case 'step.failed':
         if ((event.data as { retryAt?: unknown }).retryAt === null) this.#endStep(row, live, event)
         break
+      case 'execution.compensating':
       case 'execution.rolled_back':
         this.#dropSteps(live, event.at, 'superseded')
         break

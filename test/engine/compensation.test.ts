@@ -85,3 +85,41 @@ t.test('an execution that takes too long runs onFailure too', async (t) => {
     'execution.failed',
   ])
 })
+
+t.test('a rollback with compensate takes back what came after the checkpoint, and goes on from there', async (t) => {
+  const engine = await startEngine(t)
+  const id = await run(engine, [booking('hotel'), booking('flight'), booking('car')])
+  await ended(engine, id)
+  const { effective } = await engine.rollback(id, { checkpointIndex: 0, compensate: true, resume: true })
+  t.equal(effective, true)
+  t.match(await ended(engine, id), { status: 'completed', output: 'car done' })
+  const steps = (await typesOf(engine, id)).slice(5)
+  t.strictSame(steps, [
+    'execution.compensating',
+    'step.completed car[compensate].compensate-car',
+    'step.completed flight[compensate].compensate-flight',
+    'execution.rolled_back',
+    'step.completed flight',
+    'step.completed car',
+    'execution.completed',
+  ])
+  t.equal((await engine.getProgress(id)).steps.length, 3, 'what was undone is history')
+})
+
+t.test('a rollback whose compensation fails ends the execution; then it can go back without', async (t) => {
+  let fails = true
+  const undo = () => (fails ? Promise.reject(new Error('closed')) : 'undone')
+  const engine = await startEngine(t, { book: () => 'booked', undo })
+  const step = call('book', { compensate: { type: 'call', name: 'undo' } })
+  const id = await run(engine, [echo('look'), step])
+  await ended(engine, id)
+  const { execution } = await engine.rollback(id, { checkpointIndex: 0, compensate: true })
+  t.match(execution, {
+    status: 'failed',
+    error: { type: 'CompensationFailed', message: /compensation of book failed/ },
+  })
+  await t.rejects(engine.rollback(id, { checkpointIndex: 1 }), { code: 'EXECUTION_COMPENSATED' })
+  fails = false
+  await engine.rollback(id, { checkpointIndex: 0, compensate: true, resume: true })
+  t.match(await ended(engine, id), { status: 'completed' })
+})

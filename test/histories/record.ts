@@ -21,11 +21,11 @@ const workflow = await engine.createWorkflow({ ...definition, name: `${definitio
 const input = definition.inputSchema?.examples?.[0] ?? null
 const id = await engine.startExecution(workflow.id, 'golden', input)
 await engine.waitForEnd(id, 30_000)
-await engine.rollbackToCheckpoint(id, 1, { resume: true })
-const { status, output, error } = await engine.waitForEnd(id, 30_000)
+await engine.rollbackToCheckpoint(id, 1, { resume: true, compensate: true })
+const { status, output, error, format } = await engine.waitForEnd(id, 30_000)
 const { percentage } = await engine.getProgress(id)
 const events = (await engine.store.eventsAfter(id, 0, 10_000)).map(({ executionId: _, text: __, ...event }) => event)
 const expected = { status, output, error, percentage, checkpoints: await engine.listCheckpoints(id) }
-writeFileSync(file, `${JSON.stringify({ format: 1, definition, input, events, expected }, null, 1)}\n`)
+writeFileSync(file, `${JSON.stringify({ format, definition, input, events, expected }, null, 1)}\n`)
 await engine.stop()
 await embedded.stop()

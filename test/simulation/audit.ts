@@ -132,7 +132,10 @@ export class Audit implements Witness {
       if ([...inbox.values()].some((item) => item.executionId === row.id)) {
         this.fault('whatever reaches an execution is answered', about)
       }
-      const left = mirror.quarantine === null && status === 'failed' ? (state.completions ?? []) : []
+      const left =
+        mirror.quarantine === null && status === 'failed' && state.aftermath?.rollback === undefined
+          ? (state.completions ?? [])
+          : []
       if (left.length > 0)
         this.fault('what was completed is compensated', `${about}; left ${left.map(({ path }) => path)}`)
       if (status === 'cancelled' && !cancelled.has(row.id)) this.fault('only who asks is cancelled', about)

@@ -133,7 +133,8 @@ export class Clients {
       const checkpoints = await engine.listCheckpoints(executionId)
       const checkpoint = checkpoints[act.checkpoint % Math.max(1, checkpoints.length)]
       if (checkpoint === undefined) return
-      const options = { checkpointIndex: checkpoint.index, resume: act.resume }
+      const { resume, compensate } = act
+      const options = { checkpointIndex: checkpoint.index, resume, compensate }
       return this.#effective(executionId, act.type, before, (await engine.rollback(executionId, options)).effective)
     }
     this.#effective(executionId, act.type, before, (await engine.control(executionId, act.type)).effective)
@@ -143,7 +144,9 @@ export class Clients {
   #effective(executionId: string, action: keyof typeof answerOf, before: number, effective: boolean): void {
     if (this.#audit.hasLostCommits) return
     const since = this.#eventsOf(executionId).filter(({ seq }) => seq > before)
-    if (effective && !since.some(({ type }) => type === answerOf[action])) {
+    // A compensation that fails ends the execution instead.
+    const isGivenUp = action === 'rollback' && since.some(({ text }) => text.includes('CompensationFailed'))
+    if (effective && !isGivenUp && !since.some(({ type }) => type === answerOf[action])) {
       this.#audit.fault(
         'an answer means that it is durable',
         `${action}: no ${answerOf[action]} among ${since.length} events`,

@@ -11,7 +11,13 @@ export type Act =
       readonly delayMs: number
     }
   | { readonly type: 'pause' | 'resume' | 'cancel' | 'retry'; readonly execution: number }
-  | { readonly type: 'rollback'; readonly execution: number; readonly checkpoint: number; readonly resume: boolean }
+  | {
+      readonly type: 'rollback'
+      readonly execution: number
+      readonly checkpoint: number
+      readonly resume: boolean
+      readonly compensate: boolean
+    }
   | { readonly type: 'signal'; readonly execution: number; readonly keyed: boolean }
   | { readonly type: 'subscribe'; readonly execution: number; readonly fromStart: boolean }
   | { readonly type: 'progress'; readonly execution: number }
@@ -92,6 +98,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
       execution,
       checkpoint: fc.nat(3),
       resume: fc.boolean(),
+      compensate: fc.boolean(),
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('signal' as const), execution, keyed }) },

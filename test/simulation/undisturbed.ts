@@ -56,6 +56,7 @@ function answerOf(
     case 'tell_child':
     case 'abort':
     case 'clear_timer':
+    case 'roll_back':
       return null
     default:
       return answerTo(command, plan, state, row, unbounded)

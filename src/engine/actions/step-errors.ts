@@ -18,6 +18,7 @@ export const stepErrors = {
   AgentError: ['The agent refused, or its answer does not fit; retried for 408, 429, 5xx and unfit answers', false],
   CircuitOpenError: ['The circuit of the target is open: nothing was asked of it', false],
   LoopLimitExceeded: ['A `while` or `until` wants more iterations than its `maxIterations`', false],
+  CompensationFailed: ['A rollback with `compensate` was given up, since a compensation failed', false],
   JoinNotReached: ['Steps of a `parallel` were skipped, so that too few are left for its `join`', false],
   SubWorkflowUnavailable: [
     'A `sub_workflow` names what cannot be started: there is none, it is archived or deprecated',

@@ -1,24 +1,28 @@
 import type { Json } from '../../definition/json.ts'
 import type { ActionPlan, Plan, SequentialPlan, StepPlan } from '../../definition/plan.ts'
+import { mayComplete } from './children.ts'
 import type { Command } from './command.ts'
 import { dataOf, resolve } from './data.ts'
-import type { ExecutionError, StepResult } from './event.ts'
+import type { Compensating, ExecutionError, StepResult } from './event.ts'
 import { bodyPath, type ExecutionState, type StepState } from './state.ts'
 import { cancel, forget, reach } from './steps/step.ts'
 import { giveUpDeadline } from './timeouts.ts'
 import type { Turn } from './turn.ts'
 
 /*
- * What an execution still does when its flow has failed, before it is failed itself:
+ * What an execution still does when its flow has failed, before it is failed itself, or is undone by a rollback:
  *
  *   the root failed ──▶ compensating (what was completed, the newest first) ──▶ on_failure ──▶ over: `fail`
- *
+ *   a rollback ───────▶ compensating (what was completed after the checkpoint) ──────────────▶ over: `roll_back`, or `fail`
+ *                                                                                   when a compensation failed
  * What fails here is noted, and the next goes on. Everything is steps like any others: recorded, retried, paused, shown.
  */
 export interface Aftermath {
   phase: 'compensating' | 'on_failure' | 'over'
   /** What failed for good meanwhile. */
   readonly failures: { readonly what: string; readonly error: ExecutionError }[]
+  /** What asked for it, unless the flow has failed. */
+  readonly rollback?: Compensating
 }
 
 /** A completed step that would be compensated. */
@@ -45,6 +49,19 @@ export function noteCompletion(turn: Turn, plan: ActionPlan, step: StepState, { 
 export const hasAftermath = ({ onFailure }: Plan, { completions = [] }: ExecutionState): boolean =>
   onFailure !== null || completions.length > 0
 
+/** Steps that a rollback to an event would compensate, in the order in which they were completed. */
+export const undoneBy = ({ completions = [] }: ExecutionState, toSeq: number): readonly Completion[] =>
+  completions.filter(({ seq }) => seq > toSeq)
+
+/** Ends the flow and undoes what was completed after the checkpoint; then it is rolled back. */
+export function undo(turn: Turn, rollback: Compensating): void {
+  cancel(turn, turn.plan.root, '')
+  cancelAftermath(turn)
+  giveUpDeadline(turn)
+  turn.state.aftermath = { phase: 'compensating', failures: [], rollback }
+  goOn(turn)
+}
+
 /** The root has failed. */
 export function begin(turn: Turn): void {
   if (hasAftermath(turn.plan, turn.state)) {
@@ -59,7 +76,7 @@ function goOn(turn: Turn): void {
   const next = nextBody(plan, state)
   if (next === null) {
     if (state.aftermath !== undefined) state.aftermath.phase = 'over'
-    turn.commands.push(conclusion(state)!)
+    turn.commands.push(ending(state)!)
   } else {
     reach(turn, next.body, next.path, next.data)
   }
@@ -68,13 +85,13 @@ function goOn(turn: Turn): void {
 function nextBody(plan: Plan, state: ExecutionState): { body: SequentialPlan; path: string; data: string } | null {
   const { aftermath } = state
   const last = state.completions?.at(-1)
-  if (aftermath?.phase === 'compensating' && last !== undefined) {
+  if (aftermath?.phase === 'compensating' && last !== undefined && last.seq > (aftermath.rollback?.toSeq ?? 0)) {
     const step = stepOf(plan, state, last)
     state.compensatedFrom = Math.min(last.seq, state.compensatedFrom ?? last.seq)
     const { compensation } = plan.steps.get(step.id) as ActionPlan
     return { body: compensation!, path: bodyPath(last.path, 'compensate'), data: last.path }
   }
-  if (aftermath?.phase !== 'compensating' || plan.onFailure === null) return null
+  if (aftermath?.phase !== 'compensating' || aftermath.rollback !== undefined || plan.onFailure === null) return null
   aftermath.phase = 'on_failure'
   const root = state.steps.get('')!
   const data = root.frame?.type === 'sequence' ? root.frame.data : ''
@@ -117,12 +134,25 @@ export function bodyEnded(turn: Turn, child: StepState): void {
   goOn(turn)
 }
 
-/** How the execution ends whose root has failed; null while its aftermath is under way. */
-export function conclusion({ aftermath, steps }: ExecutionState): Extract<Command, { type: 'fail' }> | null {
-  if (aftermath !== undefined && aftermath.phase !== 'over') return null
-  const error = steps.get('')!.error!
-  const failures = aftermath?.failures ?? []
-  if (failures.length === 0) return { type: 'fail', error }
+/** How an execution ends whose flow has; null while anything of it is under way. */
+export function ending(state: ExecutionState): Command | null {
+  const { aftermath, steps } = state
+  const root = steps.get('')
+  if (aftermath === undefined && root?.status === 'completed') return mayComplete(state) ? { type: 'complete' } : null
+  if (aftermath === undefined) return root?.status === 'failed' ? { type: 'fail', error: root.error! } : null
+  if (aftermath.phase !== 'over') return null
+  const { failures, rollback } = aftermath
+  if (rollback === undefined) return { type: 'fail', error: withFailures(root!.error!, failures) }
+  if (failures.length === 0) return { type: 'roll_back', rollback }
+  const message = `the rollback to checkpoint ${rollback.checkpointIndex} was given up`
+  const error = { type: 'CompensationFailed', message, retryable: false }
+  const { requestId } = rollback
+  return { type: 'fail', error: withFailures(error, failures), ...(requestId !== undefined && { requestId }) }
+}
+
+/** The first error stays what it is; what failed after it is named too. */
+function withFailures(error: ExecutionError, failures: Aftermath['failures']): ExecutionError {
+  if (failures.length === 0) return error
   const then = failures.map(({ what, error: { message } }) => `${what} failed: ${message}`).join('; ')
   const aftermathFailures = failures.map(({ what, error: { type, message, stepPath = '' } }) => ({
     what,
@@ -130,10 +160,7 @@ export function conclusion({ aftermath, steps }: ExecutionState): Extract<Comman
     message,
     stepPath,
   }))
-  return {
-    type: 'fail',
-    error: { ...error, message: `${error.message}; then ${then}`, details: { ...error.details, aftermathFailures } },
-  }
+  return { ...error, message: `${error.message}; then ${then}`, details: { ...error.details, aftermathFailures } }
 }
 
 /** The execution is ended from outside. */
@@ -157,7 +184,10 @@ export function forgetAftermath(turn: Turn): void {
 
 /** What the steps of a compensation or of onFailure see beside the roots. `owner` is the step that stands around the body. */
 export function localOf(plan: Plan, state: ExecutionState, owner: StepState, name: string): Json | undefined {
-  if (name === 'error') return (state.steps.get('')?.error ?? null) as unknown as Json
+  if (name === 'error') {
+    const isRollback = state.aftermath?.rollback !== undefined
+    return isRollback ? null : (state.steps.get('')!.error as unknown as Json)
+  }
   if (name !== 'completed') return undefined
   const kept = state.completions?.findLast(({ path }) => path === owner.path)?.kept
   const { output = null, meta } = owner

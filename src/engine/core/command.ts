@@ -1,4 +1,4 @@
-import type { ExecutionError } from './event.ts'
+import type { Compensating, ExecutionError } from './event.ts'
 
 /**
  * What the core asks the shell to do, imperative. `perform` has an effect on the world and waits until the events that
@@ -16,7 +16,9 @@ export type Command =
   /** Evaluate the workflow's `output`; answer with `execution.completed` or `execution.failed`. */
   | { readonly type: 'complete' }
   /** Record `execution.failed`. */
-  | { readonly type: 'fail'; readonly error: ExecutionError }
+  | { readonly type: 'fail'; readonly error: ExecutionError; readonly requestId?: string }
+  /** All that came after the checkpoint is compensated: record `execution.rolled_back`, which needs the state there. */
+  | { readonly type: 'roll_back'; readonly rollback: Compensating }
   /** Record `execution.paused`: it was asked for and no attempt runs any more. */
   | { readonly type: 'pause' }
   /** Record `step.started`, the durable mark before an at_most_once attempt. */

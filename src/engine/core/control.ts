@@ -1,9 +1,9 @@
 import type { Json } from '../../definition/json.ts'
-import { cancelAftermath, conclusion, forgetAftermath } from './aftermath.ts'
+import { cancelAftermath, ending, forgetAftermath, undo } from './aftermath.ts'
 import { forgetCheckpointsBefore, keepCheckpoints } from './checkpoint.ts'
-import { letAllGo, mayComplete, regrouped, tellAll } from './children.ts'
+import { letAllGo, regrouped, tellAll } from './children.ts'
 import { resolve } from './data.ts'
-import type { ExecutionError, Refusal, RolledBack } from './event.ts'
+import type { Compensating, ExecutionError, Refusal, RolledBack } from './event.ts'
 import { pending } from './pending.ts'
 import { type ExecutionState, isFinished } from './state.ts'
 import { askAgain, cancel, proceedPending, reach, restart } from './steps/step.ts'
@@ -60,9 +60,7 @@ export function resume(turn: Turn): void {
   askAgain(turn)
   proceedPending(turn)
   // Paused between the end of the last step and the end of the execution.
-  const root = state.steps.get('')
-  if (root?.status === 'completed' && mayComplete(state)) turn.commands.push({ type: 'complete' })
-  const end = root?.status === 'failed' ? conclusion(state) : null
+  const end = ending(state)
   if (end !== null) turn.commands.push(end)
 }
 
@@ -113,6 +111,17 @@ export function retry(turn: Turn): void {
   if (root === undefined) start(turn)
   else if (root.status === 'failed' || root.status === 'cancelled') restart(turn, plan.root, '')
   else turn.commands.push(...pending(plan, state))
+}
+
+/** A rollback that compensates: first that is done, in the state as it is. */
+export function compensate(turn: Turn, event: Compensating): void {
+  const { state } = turn
+  state.recoveries = 0
+  state.requested = null
+  state.pauseRequest = null
+  state.pausedAt = null
+  reopen(state, 'running')
+  undo(turn, event)
 }
 
 /**

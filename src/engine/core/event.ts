@@ -60,11 +60,15 @@ export type Event =
   | (EventBase & { readonly type: 'execution.resumed'; readonly data: Answer })
   | (EventBase & { readonly type: 'execution.cancelled'; readonly data: Answer })
   | (EventBase & { readonly type: 'execution.retried'; readonly data: Answer })
+  | (EventBase & { readonly type: 'execution.compensating'; readonly data: Compensating })
   | (EventBase & { readonly type: 'execution.rolled_back'; readonly data: RolledBack })
   | (EventBase & { readonly type: 'execution.completed'; readonly data: { readonly output?: Json } })
   /** Not by a step's failure: compensations and onFailure run first. */
   | (EventBase & { readonly type: 'execution.failing'; readonly data: { readonly error: ExecutionError } })
-  | (EventBase & { readonly type: 'execution.failed'; readonly data: { readonly error: ExecutionError } })
+  | (EventBase & {
+      readonly type: 'execution.failed'
+      readonly data: { readonly error: ExecutionError; readonly requestId?: string }
+    })
   | (EventBase & { readonly type: 'execution.quarantined'; readonly data: Quarantine })
   | (EventBase & { readonly type: 'control.refused'; readonly data: Refusal & { readonly requestId: string } })
   | (EventBase & {
@@ -137,6 +141,13 @@ export interface Quarantine {
   readonly error: ExecutionError
   /** The request that found the state unreadable. */
   readonly requestId?: string
+}
+
+/** A rollback that first takes back what was completed after the checkpoint; `execution.rolled_back` answers the request. */
+export interface Compensating extends Answer {
+  readonly checkpointIndex: number
+  readonly toSeq: number
+  readonly resume: boolean
 }
 
 export interface RolledBack extends Answer {

@@ -51,6 +51,7 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'execution.resumed':
     case 'execution.cancelled':
     case 'execution.retried':
+    case 'execution.compensating':
     case 'execution.rolled_back':
     case 'execution.quarantined':
     case 'control.refused':

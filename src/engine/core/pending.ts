@@ -1,6 +1,5 @@
 import type { Plan } from '../../definition/plan.ts'
-import { conclusion } from './aftermath.ts'
-import { mayComplete } from './children.ts'
+import { ending } from './aftermath.ts'
 import type { Command } from './command.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { behaviourOf } from './steps/behaviour.ts'
@@ -19,9 +18,7 @@ export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
     commands.push({ type: 'set_timer', timer: 'execution_timeout', path: '', dueAt: state.deadline })
   }
   for (const step of state.steps.values()) addStep(plan, state, step, commands)
-  const root = state.steps.get('')
-  if (root?.status === 'completed' && mayComplete(state)) commands.push({ type: 'complete' })
-  const end = root?.status === 'failed' ? conclusion(state) : null
+  const end = ending(state)
   if (end !== null) commands.push(end)
   if (state.requested === 'pause' && state.runningAttempts === 0) commands.push({ type: 'pause' })
   return commands

@@ -75,6 +75,8 @@ function apply(turn: Turn, event: Event): void {
       return control.cancelExecution(turn)
     case 'execution.retried':
       return control.retry(turn)
+    case 'execution.compensating':
+      return control.compensate(turn, event.data)
     case 'execution.rolled_back':
       return control.rollBack(turn, event.data)
     case 'execution.completed':

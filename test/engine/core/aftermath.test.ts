@@ -170,3 +170,59 @@ t.test('a pause holds what would be compensated next, and a cancel ends it', asy
   t.same(d.take(), ['abort x[compensate].compensate-x'])
   t.equal(d.state.status, 'cancelled')
 })
+
+const back = (toSeq: number, rest: object = {}) =>
+  ({
+    type: 'execution.compensating',
+    data: { checkpointIndex: 0, toSeq, resume: true, requestId: 'r', ...rest },
+  }) as const
+
+t.test('a rollback with compensate ends the flow, undoes what came after the checkpoint, then is made', async (t) => {
+  const seen = { compensate: [a('undo', { when: 'error == null' })] }
+  const d = new Driver([a('x', undo), a('y', undo), a('z', seen), par('p', [a('slow'), a('v')])], failing).start()
+  d.complete('x')
+  const { seq } = d.state
+  d.complete('y').complete('z').complete('p.v')
+  d.take()
+  d.fact(back(seq))
+  t.same(d.take(), ['abort p.slow', 'perform z[compensate].undo 1'])
+  d.complete('z[compensate].undo')
+  t.same(d.take(), ['perform y[compensate].compensate-y 1'])
+  d.complete('y[compensate].compensate-y').checkReplay(t)
+  t.same(d.take(), ['roll_back'], 'x was completed before the checkpoint, and onFailure is for failures')
+  t.same(d.pending(), ['roll_back'], 'also for the node that takes over now')
+})
+
+t.test(
+  'an execution that has ended is undone too; a compensation that fails then fails it, and both are named',
+  async (t) => {
+    const d = new Driver([a('x'), a('y', undo)]).start().complete('x')
+    const { seq } = d.state
+    d.complete('y')
+    t.equal(d.state.status, 'completed')
+    d.fact(back(seq))
+    t.equal(d.state.status, 'running')
+    t.equal(d.state.output, null)
+    d.fail('y[compensate].compensate-y', { error: { message: 'gone' } }).checkReplay(t)
+    t.equal(d.state.status, 'failed')
+    t.match(d.state.error, {
+      type: 'CompensationFailed',
+      message: 'the rollback to checkpoint 0 was given up; then the compensation of y failed: gone',
+      details: { aftermathFailures: [{ type: 'ConnectionError', stepPath: 'y[compensate].compensate-y' }] },
+    })
+    t.match(d.journal.at(-1), { type: 'execution.failed', data: { requestId: 'r' } }, 'which answers the request')
+  },
+)
+
+t.test('a pause holds the compensations of a rollback, and the rollback itself', async (t) => {
+  const d = new Driver([a('x'), a('y', undo)]).start().complete('x')
+  d.complete('y').fact(back(2))
+  d.fact({ type: 'execution.pause_requested', data: {} })
+  d.take()
+  d.complete('y[compensate].compensate-y')
+  t.equal(d.state.status, 'paused')
+  t.same(d.pending(), [])
+  d.take()
+  d.fact({ type: 'execution.resumed', data: {} }).checkReplay(t)
+  t.same(d.take(), ['roll_back'])
+})

@@ -11,7 +11,7 @@ import { snapshotOf, stateOf } from '../../../src/engine/core/snapshot.ts'
 import { createState, type ExecutionState, FORMAT } from '../../../src/engine/core/state.ts'
 import { transition } from '../../../src/engine/core/transition.ts'
 import { evaluate } from '../../../src/engine/evaluate.ts'
-import { timerFact } from '../../../src/engine/facts.ts'
+import { failedFact, timerFact } from '../../../src/engine/facts.ts'
 
 const echo: ActionShape = { type: 'echo', configSchema: {}, secretFields: [], literalFields: [] }
 
@@ -199,7 +199,7 @@ export class Driver {
         return
       }
       case 'fail':
-        this.#answers.push({ type: 'execution.failed', data: { error: command.error } })
+        this.#answers.push(failedFact(command))
         return
       case 'pause':
         this.#answers.push({ type: 'execution.paused', data: { ...this.state.pauseRequest } })
