@@ -106,6 +106,7 @@ t.test('a plan has the defaults of what the definition leaves out', async (t) =>
     maxElapsedMs: null,
     retryOn: null,
     nonRetryable: [],
+    when: null,
   })
   t.equal((find(workflow([parallel('p', [echo('a')])]), 'p') as ParallelPlan).concurrency, Number.POSITIVE_INFINITY)
   t.equal((find(workflow([condition('c', {})]), 'c') as ConditionPlan).onFalse, 'skip_rest')
@@ -168,6 +169,7 @@ t.test('fields that a policy leaves out have their defaults', async (t) => {
     maxElapsedMs: 600_000,
     retryOn: null,
     nonRetryable: [],
+    when: null,
   }
   t.strictSame(retry({ retryPolicy: {} }), full)
   t.strictSame(retry({ retryPolicy: { maxAttempts: 3, maxElapsedMs: null, retryOn: ['A'], nonRetryable: ['B'] } }), {
@@ -176,6 +178,7 @@ t.test('fields that a policy leaves out have their defaults', async (t) => {
     maxElapsedMs: null,
     retryOn: ['A'],
     nonRetryable: ['B'],
+    when: null,
   })
   t.strictSame(
     retry({ retryPolicy: { initialIntervalMs: 120_000 } }).maxIntervalMs,
