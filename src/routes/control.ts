@@ -48,6 +48,7 @@ export const controlRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine }
             'EXECUTION_NOT_FOUND',
             'EXECUTION_STATUS_CONFLICT',
             'EXECUTION_COMPENSATED',
+            'CHILD_RESULT_TAKEN',
             'EXECUTION_KEY_LIVE',
             'IDEMPOTENCY_KEY_REUSED',
             'ENGINE_OVERLOADED',

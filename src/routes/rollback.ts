@@ -60,6 +60,7 @@ export const rollbackRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine 
             'SEQ_CONFLICT',
             'EXECUTION_STATUS_CONFLICT',
             'EXECUTION_COMPENSATED',
+            'CHILD_RESULT_TAKEN',
             'EXECUTION_KEY_LIVE',
             'IDEMPOTENCY_KEY_REUSED',
             'ENGINE_OVERLOADED',
