@@ -20,6 +20,8 @@ export class ExecutionWriter implements AppendSink {
   readonly #services: Services
   readonly #outcomes: WriterOutcomes
   readonly #waiters: { resolve(): void; reject(error: Error): void }[] = []
+  /** When the newest event was that is in the journal or on its way there; ms since 1970. A rollback does not turn it back. */
+  lastAt: number
   #draft = new Draft()
   #inFlight: readonly Effect[] | null = null
   /** The row as the first append inserts it. */
@@ -34,6 +36,7 @@ export class ExecutionWriter implements AppendSink {
     this.#row = row
     this.#image = basis === null ? null : { status: row.status, requested: row.requested }
     this.#basis = basis
+    this.lastAt = basis?.at ?? 0
     this.#services = services
     this.#outcomes = outcomes
   }
@@ -67,6 +70,7 @@ export class ExecutionWriter implements AppendSink {
     if (this.#inFlight !== null || this.#draft.isEmpty) return false
     const draft = this.#draft
     this.#draft = new Draft()
+    this.lastAt = draft.events.at(-1)!.at
     const before = this.#image
     const image = imageOf(state, draft, before, this.#services)
     if (image !== null) this.#image = image

@@ -294,6 +294,6 @@ export class Executor implements WriterOutcomes {
   }
 
   #now(): number {
-    return Math.max(this.#services.clock.now(), this.#state.at)
+    return Math.max(this.#services.clock.now(), this.#state.at, this.#writer.lastAt)
   }
 }
