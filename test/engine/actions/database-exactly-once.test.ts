@@ -235,13 +235,15 @@ t.test('a definition that asks for exactlyOnce and what excludes it is refused w
     const step = { id: 'a', name: 'a', type: 'action', config: query, ...rest }
     return engine.validateDefinition({ name: 'x', steps: [step] })
   }
-  t.same(faultsOf({}), [])
-  t.match(faultsOf({}, { delivery: 'at_most_once' }), [
+  t.same(await faultsOf({}), [])
+  t.match(await faultsOf({}, { delivery: 'at_most_once' }), [
     { pointer: '/steps/0/config/exactlyOnce', message: /leave delivery out/ },
   ])
-  t.match(faultsOf({ readOnly: true }), [{ pointer: '/steps/0/config/readOnly', message: /leave one of them out/ }])
-  t.match(faultsOf({ exactlyOnce: '{{ input.once }}' }), [{ pointer: '/steps/0/config/exactlyOnce' }])
-  t.same(faultsOf({ exactlyOnce: false, readOnly: true }, { delivery: 'at_most_once' }), [])
+  t.match(await faultsOf({ readOnly: true }), [
+    { pointer: '/steps/0/config/readOnly', message: /leave one of them out/ },
+  ])
+  t.match(await faultsOf({ exactlyOnce: '{{ input.once }}' }), [{ pointer: '/steps/0/config/exactlyOnce' }])
+  t.same(await faultsOf({ exactlyOnce: false, readOnly: true }, { delivery: 'at_most_once' }), [])
 })
 
 t.test('a rollback orders the query again: a new generation has a new key', async (t) => {
