@@ -11,9 +11,9 @@ const run = promisify(execFile)
 const file = (name: string): string => path.join(import.meta.dirname, name)
 
 /** What the simulation says of itself with this bug in it; null: it saw nothing. */
-async function hunt({ name }: Mutant): Promise<{ rule: string; runs: number } | null> {
+async function hunt({ name, seed = 1 }: Mutant): Promise<{ rule: string; runs: number } | null> {
   const preload = ['--import', file('plant.ts')]
-  const args = [...preload, file('hunt.ts'), '1', String(MOST_RUNS)]
+  const args = [...preload, file('hunt.ts'), String(seed), String(MOST_RUNS)]
   const env = { ...process.env, SIMULATION_MUTANT: name, NODE_OPTIONS: '' }
   const { stdout } = await run(process.execPath, args, { env, maxBuffer: 2 ** 26 })
   return JSON.parse(stdout)

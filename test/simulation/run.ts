@@ -24,8 +24,8 @@ export interface Outcome {
   readonly fingerprint: string
 }
 
-/** How long after the last fault everything must have ended, ms; takeovers, retries and restarts included. */
-const PATIENCE_MS = 60_000
+/** How long after the last fault everything must have ended, ms; nested loops whose every attempt is slow and retried included. */
+const PATIENCE_MS = 600_000
 /** When nothing has an owner that is not alive any more: the lease and 5 s (promise 6). */
 const TAKEOVER_MS = 5_000
 
