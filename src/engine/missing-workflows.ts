@@ -10,27 +10,29 @@ type Known = Pick<Store, 'findWorkflowNamed' | 'findVersion'>
  */
 export async function missingWorkflows(plan: Plan, namespace: string, store: Known): Promise<Fault[]> {
   const faults: Fault[] = []
+  // A definition may name the same workflow in thousands of steps.
+  const asked = new Map<string, Fault | null>()
   for (const step of plan.steps.values()) {
-    const fault =
-      step.type === 'sub_workflow' && step.workflow !== plan.name ? await faultOf(step, namespace, store) : null
-    if (fault !== null) faults.push(fault)
+    if (step.type !== 'sub_workflow' || step.workflow === plan.name) continue
+    const key = JSON.stringify([step.workflow, step.version])
+    const known = asked.get(key)
+    const fault = known === undefined ? await faultOf(step, namespace, store) : known
+    asked.set(key, fault)
+    if (fault !== null) faults.push({ ...fault, pointer: pointerTo(step.pointer, fault.pointer) })
   }
   return faults
 }
 
-async function faultOf(
-  { workflow, version, pointer }: SubWorkflowPlan,
-  namespace: string,
-  store: Known,
-): Promise<Fault | null> {
+/** `pointer` is the field of the step's config. */
+async function faultOf({ workflow, version }: SubWorkflowPlan, namespace: string, store: Known): Promise<Fault | null> {
   const found = await store.findWorkflowNamed(namespace, workflow)
   if (found === null) {
     const message = `there is no active workflow named "${workflow}"; create it first`
-    return { pointer: pointerTo(pointer, 'workflow'), message }
+    return { pointer: 'workflow', message }
   }
   if (version === null) return null
   const stored = await store.findVersion(found.id, version)
   if (stored !== null && stored.status !== 'deprecated') return null
   const what = stored === null ? 'has no such version' : 'has deprecated it'
-  return { pointer: pointerTo(pointer, 'version'), message: `"${workflow}" ${what}: ${version}` }
+  return { pointer: 'version', message: `"${workflow}" ${what}: ${version}` }
 }

@@ -191,6 +191,12 @@ t.test('a definition whose sub-workflow is not there is refused, with the place'
   const versioned = { name: 'parent', steps: [sub('child', 'somebody', { version: 2 })] }
   t.match(await engine.validateDefinition(versioned), [{ pointer: '/steps/0/config/version' }])
   t.same(await engine.validateDefinition({ name: 'parent', steps: [sub('child', 'parent')] }), [])
+  const twice = { name: 'parent', steps: [sub('one', 'nobody'), sub('two', 'nobody')] }
+  t.match(
+    (await engine.validateDefinition(twice)).map(({ pointer }) => pointer),
+    ['/steps/0/config/workflow', '/steps/1/config/workflow'],
+    'each step that names it has its fault',
+  )
 })
 
 t.test('what cannot start fails the step by name: gone, or not what its inputSchema asks for', async (t) => {
