@@ -198,8 +198,9 @@ export function restart(turn: Turn, plan: StepPlan, path: string): void {
   delete step.deciding
   step.completedAt = null
   if (step.frame === undefined) {
-    Object.assign(step, newStep(step.id, step.path, step.data))
-    return proceed(turn, plan, step)
+    const anew = newStep(step.id, path, step.data)
+    turn.state.steps.set(path, anew)
+    return proceed(turn, plan, anew)
   }
   step.status = 'running'
   startTimeout(turn, plan, step)

@@ -98,6 +98,19 @@ t.test('an execution that fails or is cancelled cancels what it does not abandon
   t.same(d.take().sort(), ['tell_child s cancel', 'tell_child wait cancel'])
 })
 
+t.test('a step that begins anew has no child: whoever has it next looks up again', async (t) => {
+  const d = started(new Driver([sub()]).start())
+  const error = { type: 'TimeoutError', message: 'too long', stepPath: 's' }
+  d.fact({ type: 'step.failed', path: 's', data: { error, retryAt: null } })
+  d.fact({ type: 'execution.failed', data: { error } })
+  d.take()
+  d.fact({ type: 'execution.retried', data: {} })
+  t.same(d.take(), ['look_up s'])
+  t.same(d.pending(), ['look_up s'])
+  started(d, 'second')
+  t.equal(d.checkReplay(t).state.steps.get('s')!.child, 'second')
+})
+
 t.test('after a rollback what nobody waits for is paused with its parent, and what is superseded ends', async (t) => {
   const forget = of('sub_workflow', 'f', { workflow: 'b', mode: 'fire_and_forget', parentClosePolicy: 'cancel' })
   const d = started(new Driver([forget, sub()]).start(), 'f', 'f')
