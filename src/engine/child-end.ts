@@ -4,7 +4,7 @@ import type { NewInboxItem } from '../repository/inbox.ts'
 import type { Clock } from './clock.ts'
 import { childrenOf } from './core/children.ts'
 import type { ChildEnded, ExecutionError, Fact } from './core/event.ts'
-import type { ExecutionState } from './core/state.ts'
+import { type ExecutionState, isFinished } from './core/state.ts'
 import { isOpen } from './core/steps/step.ts'
 import { errorFact } from './error-fact.ts'
 
@@ -21,10 +21,27 @@ export function endForParent(
   clock: Pick<Clock, 'now' | 'newId'>,
 ): NewInboxItem | null {
   if (parentExecutionId === null) return null
-  const ended = { executionId: id, status, ...(status === 'completed' ? { output } : error !== null && { error }) }
-  const payload = ended as unknown as JsonObject
+  const payload = endOf(id, { status, output, error }) as unknown as JsonObject
   const kind = 'child_ended'
   return { executionId: parentExecutionId, kind, name: null, payload, requestId: clock.newId(), at: clock.now() }
+}
+
+/** What the row of a child says of its end; null while it lives. One that was removed has ended, nobody knows how. */
+export function endOf(
+  executionId: string,
+  child: Pick<ExecutionRow, 'status' | 'output' | 'error'> | null,
+): ChildEnd | null {
+  if (child === null) {
+    const error = errorFact('SubWorkflowUnavailable', `its sub-workflow ${executionId} was removed`)
+    return { executionId, status: 'failed', error }
+  }
+  const { status, output, error } = child
+  if (!isFinished(status)) return null
+  return {
+    executionId,
+    status: status as ChildEnd['status'],
+    ...(status === 'completed' ? { output } : error !== null && { error }),
+  }
 }
 
 /** What the end of a child is to its parent: the end of the step that waits for it, or only one child less. */

@@ -69,7 +69,7 @@ export class Executor implements WriterOutcomes {
     const record = (fact: Fact): void => this.record(fact)
     this.#attempts = new Attempts(row, plan, services, this.#room, record)
     this.#snapshots = new Snapshots(row.id, plan.checkpoints.compact, services)
-    this.#outgoing = new Outgoing(row, plan, services, () => this.#state, record)
+    this.#outgoing = new Outgoing(row, plan, services, () => this.#state, record, this.#writer)
     this.#parking = new Parking(this.#timers, services, {
       isQuiet: () => this.#writer.isIdle && this.#attempts.areOver && this.#outgoing.isIdle && this.#facts.isEmpty,
       record,
@@ -227,6 +227,7 @@ export class Executor implements WriterOutcomes {
         return this.#attempts.abort(command.path)
       case 'look_up':
       case 'tell_child':
+      case 'ask_child':
         return this.#outgoing.carryOut(command, this.#writer.draft)
       case 'set_timer':
         return this.#timers.set(`${command.timer} ${command.path}`, command.dueAt, () => {

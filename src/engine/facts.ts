@@ -13,7 +13,7 @@ import type { Bounds } from './result.ts'
 
 type Answered = Exclude<
   Command,
-  { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' | 'look_up' | 'tell_child' | 'roll_back' }
+  { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' | 'look_up' | 'tell_child' | 'ask_child' | 'roll_back' }
 >
 
 /** The fact that answers a command without an effect on the world, or null when the step has moved on. */

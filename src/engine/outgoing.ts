@@ -3,7 +3,7 @@ import type { Plan, SubWorkflowPlan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
-import { endForParent } from './child-end.ts'
+import { type ChildEnd, childFact, endForParent, endOf } from './child-end.ts'
 import { childrenOf, DEEPEST, MOST_CHILDREN } from './core/children.ts'
 import type { Command } from './core/command.ts'
 import { dataOf } from './core/data.ts'
@@ -14,6 +14,7 @@ import { planOf } from './core/turn.ts'
 import type { Draft } from './draft.ts'
 import { errorFact } from './error-fact.ts'
 import { stepError } from './evaluate.ts'
+import type { ExecutionWriter } from './execution-writer.ts'
 import { infoOf } from './facts.ts'
 import { roughBytes } from './json-size.ts'
 import { scheduled } from './scheduled.ts'
@@ -21,6 +22,11 @@ import type { Services } from './services.ts'
 
 /** How long it waits before it asks a database that does not answer again. */
 const ASK_AGAIN_MS = 1_000
+/**
+ * A child that ends while it is asked may have looked at its parent before that was back in service, and told nothing: it is
+ * asked so often, each time after twice as long.
+ */
+const ASK_TIMES = 5
 
 /**
  * What an execution does to others: it starts children and sends messages, each in the very append that records why. A look-up
@@ -32,7 +38,8 @@ export class Outgoing {
   readonly #services: Services
   readonly #state: () => ExecutionState
   readonly #record: (fact: Fact) => void
-  /** Paths that are being looked up. */
+  readonly #writer: Pick<ExecutionWriter, 'written'>
+  /** Paths that are being looked up, and children that are being asked. */
   #looking = new Set<string>()
   /** Children that are about to be on record, by the paths of their steps. */
   readonly #starts = new Map<string, Append>()
@@ -43,20 +50,23 @@ export class Outgoing {
     services: Services,
     state: () => ExecutionState,
     record: (fact: Fact) => void,
+    writer: Pick<ExecutionWriter, 'written'>,
   ) {
     this.#row = row
     this.#plan = plan
     this.#services = services
     this.#state = state
     this.#record = record
+    this.#writer = writer
   }
 
   get isIdle(): boolean {
     return this.#looking.size === 0
   }
 
-  carryOut(command: Extract<Command, { type: 'look_up' | 'tell_child' }>, draft: Draft): void {
+  carryOut(command: Extract<Command, { type: 'look_up' | 'tell_child' | 'ask_child' }>, draft: Draft): void {
     if (command.type === 'look_up') this.#lookUp(command.path)
+    else if (command.type === 'ask_child') void this.#ask(command.executionId, this.#looking)
     else this.#tell(draft, command)
   }
 
@@ -94,6 +104,42 @@ export class Outgoing {
     if (item !== null) draft.send(item, roughBytes(item.payload))
   }
 
+  /** Answers as the child's own message would, unless that or `forget` comes first. */
+  async #ask(executionId: string, looking: Set<string>): Promise<void> {
+    const mark = `child ${executionId}`
+    if (looking.has(mark)) return
+    looking.add(mark)
+    // Only from that commit on may a child that ends know that its parent hears it.
+    await this.#writer.written().catch(() => {})
+    const isAsked = (): boolean => looking === this.#looking && childrenOf(this.#state())[executionId] !== undefined
+    let end: ChildEnd | null = null
+    for (let time = 0; end === null && isAsked() && time < ASK_TIMES; time++) {
+      if (time > 0) await this.#pause(ASK_AGAIN_MS * 2 ** (time - 1))
+      const child = await this.#childAt(executionId, isAsked)
+      if (child !== undefined) end = endOf(executionId, child)
+    }
+    looking.delete(mark)
+    if (end !== null && isAsked()) this.#record(childFact(end, this.#state()))
+  }
+
+  /** The child's row, null when it was removed; undefined when nobody asks any more. */
+  async #childAt(executionId: string, isAsked: () => boolean): Promise<ExecutionRow | null | undefined> {
+    const { store, log } = this.#services
+    while (isAsked()) {
+      try {
+        return await store.findExecution(executionId)
+      } catch (err) {
+        log.warn({ executionId: this.#row.id, err }, 'a child cannot be asked just now; it is tried again')
+        await this.#pause(ASK_AGAIN_MS)
+      }
+    }
+    return undefined
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#services.clock.after(ms, resolve))
+  }
+
   async #answer(path: string, looking: Set<string>): Promise<void> {
     const fact = await this.#find(path, looking)
     if (looking !== this.#looking) return
@@ -103,7 +149,7 @@ export class Outgoing {
 
   /** Null: nobody asks any more. */
   async #find(path: string, looking: Set<string>): Promise<Fact | null> {
-    const { plans, clock, log } = this.#services
+    const { plans, log } = this.#services
     for (;;) {
       const step = this.#state().steps.get(path)
       if (looking !== this.#looking || step?.deciding !== true) return null
@@ -120,7 +166,7 @@ export class Outgoing {
           { executionId: this.#row.id, path, err: thrown },
           'the sub-workflow cannot be looked up just now; it is tried again',
         )
-        await new Promise<void>((resolve) => void clock.after(ASK_AGAIN_MS, resolve))
+        await this.#pause(ASK_AGAIN_MS)
       }
     }
   }

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
+import { until } from '../harness/condition.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { withClient } from '../harness/server.ts'
 import { call, echo, ended, journalOf, run, seen, startEngine } from './running-engine.ts'
@@ -69,6 +70,33 @@ t.test('each bad state quarantines its own execution, and a retry goes on when i
       ['one', 'hold'],
       'no completed step was performed again',
     )
+  }
+})
+
+t.test('what a child came to while its parent was out of service is known after the retry', async (t) => {
+  const { url: databaseUrl, sql } = await open(t)
+  const engine = await startEngine(t, {}, { databaseUrl })
+  const waits = { id: 'w', type: 'wait_for_signal', config: { signal: 'go' } }
+  await engine.createWorkflow({ name: 'waits', steps: [waits] })
+  const child = (config: object) => ({ id: 'child', type: 'sub_workflow', config: { workflow: 'waits', ...config } })
+  const beside = { mode: 'fire_and_forget', parentClosePolicy: 'wait' }
+  for (const { config, early } of [
+    { config: {}, early: false },
+    { config: {}, early: true },
+    { config: beside, early: false },
+  ]) {
+    const id = await run(engine, [echo('one'), child(config)])
+    const childId = ((await seen(engine, id, 'child.started')).data as { executionId: string }).executionId
+    await until('the parent is parked', async () => (await engine.getExecution(id)).owner === null)
+    const repair = await exchange('type', 'step.melted')(sql, id)
+    // Early: its end is among what is taken from the inbox of the one that is set aside.
+    await engine.signal(early ? childId : id, 'go', 7)
+    await failed(engine, id)
+    if (!early) await engine.signal(childId, 'go', 7)
+    t.match(await ended(engine, childId), { status: 'completed' })
+    await repair()
+    await engine.retryExecution(id)
+    t.match(await ended(engine, id), { status: 'completed', output: config === beside ? { executionId: childId } : 7 })
   }
 })
 

@@ -1,3 +1,4 @@
+import type { Command } from './command.ts'
 import type { Child, ExecutionState } from './state.ts'
 import type { Turn } from './turn.ts'
 
@@ -6,6 +7,8 @@ import type { Turn } from './turn.ts'
  *
  *   started ──▶ live ──▶ ended   (its last flush told the parent)
  *                 └────▶ let go  (the parent ended, or went on without it: its policy decides whether it is cancelled)
+ *
+ * While its parent is out of service nobody hears its last word: afterwards a live one is doubtful, and is asked.
  */
 
 /** More live children than this is a mistake, or a loop that starts faster than its children end. */
@@ -48,6 +51,18 @@ export function tellAll(turn: Turn, action: 'pause' | 'resume'): void {
 export const mayComplete = (state: ExecutionState): boolean =>
   !Object.values(childrenOf(state)).some(({ policy }) => policy === 'wait')
 
+/** The parent goes on after a time in which it heard nothing. */
+export function doubtAll(state: ExecutionState): void {
+  for (const [executionId, child] of Object.entries(childrenOf(state)))
+    state.children![executionId] = { ...child, isDoubtful: true }
+}
+
+/** Asks those of whom it is not known whether they live. */
+export const questionsTo = (state: ExecutionState): Command[] =>
+  Object.entries(childrenOf(state)).flatMap(([executionId, { isDoubtful }]) =>
+    isDoubtful === true ? { type: 'ask_child', executionId } : [],
+  )
+
 /** A child that no step waits for has ended. One that is not known any more was let go. */
 export function childEnded(turn: Turn, executionId: string): void {
   const { state } = turn
@@ -76,5 +91,6 @@ export function regroup(present: ExecutionState, atCheckpoint: ExecutionState): 
 export function regrouped(turn: Turn, { kept, superseded }: Regrouped): void {
   const before = childrenOf(turn.state)
   turn.state.children = Object.fromEntries(kept.map((id) => [id, before[id]!]))
+  doubtAll(turn.state)
   for (const executionId of superseded) turn.commands.push({ type: 'tell_child', executionId, action: 'cancel' })
 }

@@ -13,6 +13,8 @@ export type Command =
   | { readonly type: 'look_up'; readonly path: string }
   /** Leave a request in the inbox of a child, with the event that caused it. */
   | { readonly type: 'tell_child'; readonly executionId: string; readonly action: 'pause' | 'resume' | 'cancel' }
+  /** Ask a child whether it has ended, once all before is committed; answer with the fact that its own message would be. */
+  | { readonly type: 'ask_child'; readonly executionId: string }
   /** Evaluate the workflow's `output`; answer with `execution.completed` or `execution.failed`. */
   | { readonly type: 'complete' }
   /** Record `execution.failed`. */

@@ -1,7 +1,7 @@
 import type { Json } from '../../definition/json.ts'
 import { cancelAftermath, ending, forgetAftermath, undo } from './aftermath.ts'
 import { forgetCheckpointsBefore, keepCheckpoints } from './checkpoint.ts'
-import { letAllGo, regrouped, tellAll } from './children.ts'
+import { doubtAll, letAllGo, questionsTo, regrouped, tellAll } from './children.ts'
 import { resolve } from './data.ts'
 import type { Compensating, ExecutionError, Refusal, RolledBack } from './event.ts'
 import { pending } from './pending.ts'
@@ -58,6 +58,7 @@ export function resume(turn: Turn): void {
   resetTimers(turn)
   state.pausedAt = null
   askAgain(turn)
+  turn.commands.push(...questionsTo(state))
   proceedPending(turn)
   // Paused between the end of the last step and the end of the execution.
   const end = ending(state)
@@ -102,6 +103,7 @@ export function retry(turn: Turn): void {
   state.requested = null
   state.pauseRequest = null
   reopen(state, 'running')
+  doubtAll(state)
   // Quarantined in the midst of it: that goes on.
   if (state.aftermath !== undefined && state.aftermath.phase !== 'over')
     return void turn.commands.push(...pending(plan, state))

@@ -1,5 +1,6 @@
 import type { Plan } from '../../definition/plan.ts'
 import { ending } from './aftermath.ts'
+import { questionsTo } from './children.ts'
 import type { Command } from './command.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { behaviourOf } from './steps/behaviour.ts'
@@ -18,6 +19,7 @@ export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
     commands.push({ type: 'set_timer', timer: 'execution_timeout', path: '', dueAt: state.deadline })
   }
   for (const step of state.steps.values()) addStep(plan, state, step, commands)
+  commands.push(...questionsTo(state))
   const end = ending(state)
   if (end !== null) commands.push(end)
   if (state.requested === 'pause' && state.runningAttempts === 0) commands.push({ type: 'pause' })

@@ -137,6 +137,8 @@ export interface Child {
   /** The step goes on when it ends. */
   readonly isAwaited: boolean
   readonly policy: ParentClosePolicy
+  /** It may have ended while nobody would hear of it. */
+  readonly isDoubtful?: true
 }
 
 /** The state of one execution: what its effective history folds to. Plain data plus one Map; see snapshot.ts for its JSON. */

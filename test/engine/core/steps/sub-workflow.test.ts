@@ -111,6 +111,23 @@ t.test('a step that begins anew has no child: whoever has it next looks up again
   t.equal(d.checkReplay(t).state.steps.get('s')!.child, 'second')
 })
 
+t.test('a retry after a time out of service asks the children that are known to live, until they tell', async (t) => {
+  const d = started(new Driver([sub(), a('x')]).start())
+  // Quarantined: that is never folded.
+  d.state.status = 'failed'
+  d.take()
+  d.fact({ type: 'execution.retried', data: {} })
+  t.same(d.take(), ['ask_child c'])
+  t.same(d.pending(), ['ask_child c'], 'whoever has it next asks again')
+  d.fact({ type: 'execution.pause_requested', data: {} })
+  t.same(d.pending(), [])
+  d.take()
+  d.fact({ type: 'execution.resumed', data: {} })
+  t.same(d.take(), ['tell_child c resume', 'ask_child c'])
+  ended(d, 'paid')
+  t.same(d.pending(), ['perform x 1'])
+})
+
 t.test('after a rollback what nobody waits for is paused with its parent, and what is superseded ends', async (t) => {
   const forget = of('sub_workflow', 'f', { workflow: 'b', mode: 'fire_and_forget', parentClosePolicy: 'cancel' })
   const d = started(new Driver([forget, sub()]).start(), 'f', 'f')
@@ -121,6 +138,6 @@ t.test('after a rollback what nobody waits for is paused with its parent, and wh
   d.fact({ type: 'execution.rolled_back', data })
   t.same(d.take(), ['tell_child c cancel', 'tell_child f pause'])
   d.fact({ type: 'execution.resumed', data: {} })
-  t.same(d.take().sort(), ['look_up s', 'tell_child f resume'])
+  t.same(d.take().sort(), ['ask_child f', 'look_up s', 'tell_child f resume'], 'f may have ended unheard')
   t.same(Object.keys(d.checkReplay(t).state.children!), ['f'])
 })
