@@ -1,11 +1,12 @@
 import type { ActionPlan, Plan } from '../../src/definition/plan.ts'
 import { isFinished, parentPath } from '../../src/engine/core/state.ts'
-import type { Effect } from './effects.ts'
+import { type Effect, jsonOf } from './effects.ts'
+import { hasGivenUp, isUpset, settledKinship } from './kinship.ts'
 import { Mirror } from './mirror.ts'
 import { findExecution } from './model/reads.ts'
 import type { Server, Transaction, Witness } from './model/server.ts'
 import type { SimulatedNode } from './node.ts'
-import { undisturbed } from './undisturbed.ts'
+import { type Named, undisturbed } from './undisturbed.ts'
 import type { World } from './world.ts'
 
 /** What was broken: a promise of the engine, by its name, and how. */
@@ -28,14 +29,16 @@ export class Audit implements Witness {
   readonly #world: World
   readonly #server: Server
   readonly #planOf: (workflowId: string) => Plan
+  readonly #planNamed: Named
   readonly #isCalm: boolean
   readonly #performed = new Set<string>()
 
   /** `isCalm`: nothing goes wrong in this run, so nothing need be done twice. */
-  constructor(world: World, server: Server, planOf: (workflowId: string) => Plan, isCalm: boolean) {
+  constructor(world: World, server: Server, planOf: (workflowId: string) => Plan, planNamed: Named, isCalm: boolean) {
     this.#world = world
     this.#server = server
     this.#planOf = planOf
+    this.#planNamed = planNamed
     this.#isCalm = isCalm
     server.witness = this
   }
@@ -43,6 +46,8 @@ export class Audit implements Witness {
   fault(rule: string, what: string): void {
     // Who believes in what was lost writes beside it, and is told so by the key: its history stays whole.
     if (this.hasLostCommits && rule === 'nobody else writes to a history') return
+    // Histories are folded anew, long after who was told has taken it in.
+    if (this.hasLostCommits && rule === 'children are told what their parent does') return
     this.#world.note(`BROKEN: ${rule}: ${what}`)
     this.broken.push({ rule, what, at: this.#world.now })
   }
@@ -138,18 +143,20 @@ export class Audit implements Witness {
           : []
       if (left.length > 0)
         this.fault('what was completed is compensated', `${about}; left ${left.map(({ path }) => path)}`)
-      if (status === 'cancelled' && !cancelled.has(row.id)) this.fault('only who asks is cancelled', about)
+      if (status === 'cancelled' && !cancelled.has(row.id) && row.parentExecutionId === null)
+        this.fault('only who asks is cancelled', about)
       if (
         isFinished(row.status) &&
         mirror.quarantine === null &&
         status !== 'cancelled' &&
         !workflowIsTimed(row.workflowId) &&
-        // A rollback that was given up, since a compensation failed, is no end that the undisturbed run could have.
-        state.aftermath?.rollback === undefined
+        !hasGivenUp(state) &&
+        !isUpset(this.#server, this.mirrors, cancelled, row.id)
       ) {
         this.#compare(mirror)
       }
     }
+    settledKinship(this.#server, this.mirrors, cancelled, (rule, what) => this.fault(rule, what))
   }
 
   /** The outcome equals the undisturbed run's. */
@@ -158,7 +165,8 @@ export class Audit implements Witness {
     for (const { path, status, error } of state.steps.values()) {
       if (status === 'failed' && error?.type === 'StepInterrupted') interrupted.add(path)
     }
-    const expected = undisturbed(plan, findExecution(this.#server.tables, row.id) ?? row, interrupted)
+    const found = findExecution(this.#server.tables, row.id) ?? row
+    const expected = undisturbed(plan, found, interrupted, this.#planNamed)
     const [is, should] = [outcomeOf(state), outcomeOf(expected)]
     if (is !== should) this.fault('the outcome is that of the undisturbed run', `${is} instead of ${should}`)
   }
@@ -177,7 +185,8 @@ export class Audit implements Witness {
   #mirrorOf(id: string): Mirror | null {
     const row = findExecution(this.#server.tables, id)
     if (row === null) return null
-    const mirror = new Mirror(row, this.#planOf(row.workflowId), (rule, what) => this.fault(rule, `${id}: ${what}`))
+    const fault = (rule: string, what: string): void => this.fault(rule, `${id}: ${what}`)
+    const mirror = new Mirror(row, this.#planOf(row.workflowId), this.#server, fault)
     this.mirrors.set(id, mirror)
     return mirror
   }
@@ -192,6 +201,8 @@ function outcomeOf({ status, output, steps }: Mirror['state']): string {
   const isWithinFailed = (path: string): boolean =>
     path !== '' && (steps.get(parentPath(path))?.status === 'failed' || isWithinFailed(parentPath(path)))
   const certain = [...steps.values()].filter(({ path }) => !isWithinFailed(path))
-  const outputs = certain.map((step) => `${step.path} ${step.status} ${JSON.stringify(step.output)}`)
-  return JSON.stringify([status, output, outputs.sort()])
+  const outputs = certain.map(
+    (step) => `${step.path} ${step.status} ${step.output === undefined ? '' : jsonOf(step.output)}`,
+  )
+  return `${status} ${jsonOf(output)} ${outputs.sort().join('; ')}`
 }

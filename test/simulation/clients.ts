@@ -93,7 +93,8 @@ export class Clients {
 
   async #perform(node: number, act: Act): Promise<void> {
     if (act.type === 'start') return this.#start(node, act)
-    const executionId = this.executions[act.execution % Math.max(1, this.executions.length)]
+    const known = this.#known()
+    const executionId = known[act.execution % Math.max(1, known.length)]
     const engine = this.#nodeFrom(node)?.engine
     if (executionId === undefined || engine == null) return
     if (act.type === 'subscribe') return this.#subscribe(node, executionId, act.fromStart)
@@ -188,6 +189,14 @@ export class Clients {
         await this.#world.pause(AGAIN_MS)
       }
     }
+  }
+
+  /** What they have started, and what that has started. */
+  #known(): string[] {
+    const { executions } = this.#server.tables
+    const known = [...this.executions]
+    for (const { id, parentExecutionId } of executions.values()) if (parentExecutionId !== null) known.push(id)
+    return known
   }
 
   #eventsOf(executionId: string) {

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { childWorkflows } from './child-workflows.ts'
 import type { Script, ScriptedOutcome } from './effects.ts'
 
 /** A step before it has a name: names, dependencies and what it reads depend on where it ends up. */
@@ -31,6 +32,13 @@ type Draft =
     }
   | { readonly type: 'try'; readonly steps: Draft[]; readonly otherwise: Draft[]; readonly last: Draft[] | null }
   | { readonly type: 'set' | 'wait'; readonly value: number }
+  | {
+      readonly type: 'sub_workflow'
+      readonly workflow: string
+      readonly takesInput: boolean
+      /** Its mode and parentClosePolicy. */
+      readonly bond: readonly [string, string]
+    }
   | {
       readonly type: 'parallel' | 'sequential'
       readonly steps: Draft[]
@@ -73,6 +81,15 @@ const outcomes: fc.Arbitrary<ScriptedOutcome[]> = fc.oneof(
 )
 
 const script: fc.Arbitrary<Script> = fc.record({ outcomes, delayMs: fc.constantFrom(0, 0, 2, 30, 30, 250, 900) })
+
+const bonds = [
+  ['wait', 'cancel'],
+  ['wait', 'cancel'],
+  ['wait', 'abandon'],
+  ['fire_and_forget', 'cancel'],
+  ['fire_and_forget', 'abandon'],
+  ['fire_and_forget', 'wait'],
+] as const
 
 const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
   step: fc.oneof(
@@ -141,6 +158,15 @@ const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
       }),
     },
     { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('set', 'wait'), value: fc.constantFrom(1, 40, 1_300) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        type: fc.constant('sub_workflow'),
+        workflow: fc.constantFrom(...Object.keys(childWorkflows)),
+        takesInput: fc.boolean(),
+        bond: fc.constantFrom(...bonds),
+      }),
+    },
     {
       weight: 2,
       arbitrary: fc.record({
@@ -318,6 +344,16 @@ function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>
       const steps = inside(draft.steps)
       const caught = inside(draft.otherwise)
       return { steps, catch: [{ steps: caught }], ...(draft.last !== null && { finally: inside(draft.last) }) }
+    }
+    case 'sub_workflow': {
+      const { workflow, takesInput, bond } = draft
+      const [mode, parentClosePolicy] = bond
+      return {
+        workflow,
+        mode,
+        parentClosePolicy,
+        ...(takesInput && { input: { n: '{{ input.n }}', of: '{{ data }}' } }),
+      }
     }
     case 'set':
       return { variables: { [`v${draft.value}`]: '{{ input.n }}' } }

@@ -3,7 +3,9 @@ import { effectiveRanges, fold } from '../../src/engine/core/fold.ts'
 import { bodyPath, createState, type ExecutionState } from '../../src/engine/core/state.ts'
 import { planOf } from '../../src/engine/core/turn.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
+import { Kinship } from './kinship.ts'
 import { toEvent } from './model/reads.ts'
+import type { Server } from './model/server.ts'
 import type { EventRow } from './model/tables.ts'
 
 /** One execution as what is committed tells it, folded commit by commit, and what its history must never show. */
@@ -18,17 +20,20 @@ export class Mirror {
   /** Orders to perform again what failed: `retry`. */
   retries = 0
   quarantine: string | null = null
+  hasBeenQuarantined = false
+  readonly kinship: Kinship
   readonly #rows: EventRow[] = []
   /** Paths of tries that had failed after their `finally` when somebody asked for a retry. */
   readonly #failedTries = new Set<string>()
   readonly #fault: (rule: string, what: string) => void
   #percentage = 0
 
-  constructor(row: ExecutionRow, plan: Plan, fault: (rule: string, what: string) => void) {
+  constructor(row: ExecutionRow, plan: Plan, server: Server, fault: (rule: string, what: string) => void) {
     this.row = row
     this.plan = plan
     this.#fault = fault
     this.state = this.#begin()
+    this.kinship = new Kinship(this, server, fault)
   }
 
   get seq(): number {
@@ -51,14 +56,22 @@ export class Mirror {
   #take(row: EventRow): void {
     const before = this.#rows.at(-1)
     this.#rows.push(row)
-    const { type, seq, path } = row
+    const { type, seq } = row
     if (before !== undefined && row.at < before.at) {
       this.#fault('time never goes back in a history', `seq ${seq} is at ${row.at}, the one before at ${before.at}`)
     }
-    if (type === 'execution.rolled_back') return this.#rollBack(row)
+    this.kinship.coming(row)
+    if (type === 'execution.rolled_back') this.#rollBack(row)
+    else this.#goOn(row)
+    this.kinship.folded(row)
+  }
+
+  #goOn(row: EventRow): void {
+    const { type, seq, path } = row
     this.quarantine = null
     if (type === 'execution.quarantined') {
       this.quarantine = JSON.parse(row.text).error.type
+      this.hasBeenQuarantined = true
       if (this.quarantine !== 'CrashLoop') this.#fault('no bug shows', `quarantined: ${row.text}`)
     }
     if (type === 'execution.retried') this.#retried()

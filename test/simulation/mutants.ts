@@ -116,6 +116,24 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a child is started by an append of its own',
+    file: 'src/engine/outgoing.ts',
+    from: 'draft.start(this.#starts.get(event.path)!)',
+    to: 'this.#services.journal.append(this.#starts.get(event.path)!, { committed() {}, rejected() {}, abandoned() {} })',
+  },
+  {
+    name: 'a child that its parent lets go is not told',
+    file: 'src/engine/core/children.ts',
+    from: "if (child.policy !== 'abandon') turn.commands.push({ type: 'tell_child', executionId, action: 'cancel' })",
+    to: '',
+  },
+  {
+    name: 'the end of a child is told to a parent that is awake alone',
+    file: 'test/simulation/model/flush.ts',
+    from: 'return row !== undefined && !isFinished(row.status)',
+    to: "return row?.status === 'running'",
+  },
+  {
     name: 'a node performs without looking at its lease',
     file: 'src/engine/ownership.ts',
     from: "this.#options.clock.monotonic() < this.#performUntil && this.#phase !== 'over'",

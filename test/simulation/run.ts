@@ -2,6 +2,7 @@ import { compile } from '../../src/definition/compile.ts'
 import type { Plan } from '../../src/definition/plan.ts'
 import { isFinished } from '../../src/engine/core/state.ts'
 import { Audit, type Broken } from './audit.ts'
+import { childWorkflows } from './child-workflows.ts'
 import { Clients } from './clients.ts'
 import { scriptSchema } from './effects.ts'
 import { Faults } from './faults.ts'
@@ -49,9 +50,25 @@ export async function run(scenario: Scenario): Promise<Outcome> {
     const id = idAt(EPOCH, world)
     plans.set(id, planOf(definition))
     isTimed.set(id, timed)
-    store(server, id, definition)
+    store(server, id, id, definition)
   }
-  const audit = new Audit(world, server, (id) => plans.get(id)!, scenario.faults.length === 0)
+  const starting = [...plans.keys()]
+  const named = new Map<string, Plan>()
+  for (const [name, definition] of Object.entries(childWorkflows)) {
+    const id = idAt(EPOCH, world)
+    const plan = planOf({ name, ...definition })
+    plans.set(id, plan)
+    named.set(name, plan)
+    store(server, id, name, { name, ...definition })
+  }
+  const isCalm = scenario.faults.length === 0
+  const audit = new Audit(
+    world,
+    server,
+    (id) => plans.get(id)!,
+    (name) => named.get(name)!,
+    isCalm,
+  )
   const office = scenario.hasHints ? new PostOffice(world, server) : null
   const nodes = scenario.nodes.map(
     ({ skewMs }, index) =>
@@ -69,7 +86,7 @@ export async function run(scenario: Scenario): Promise<Outcome> {
       ),
   )
   faults = new Faults(world, server, nodes)
-  const clients = new Clients(world, server, audit, nodes, [...plans.keys()])
+  const clients = new Clients(world, server, audit, nodes, starting)
   for (const node of nodes) node.start()
   for (const act of scenario.acts) world.after(act.at, null, () => clients.act(act))
   for (const fault of scenario.faults) world.after(fault.at, null, () => faults.happen(fault))
@@ -144,9 +161,9 @@ function planOf(definition: object): Plan {
 }
 
 /** The workflow is there before any node is. */
-function store({ tables }: Server, id: string, definition: object): void {
+function store({ tables }: Server, id: string, name: string, definition: object): void {
   const times = { createdAt: EPOCH, updatedAt: EPOCH }
-  const named = { namespace: 'default', name: id, description: null, tags: [] }
+  const named = { namespace: 'default', name, description: null, tags: [] }
   tables.workflows.set(id, { id, ...named, activeVersion: 1, newestVersion: 1, status: 'active', ...times })
   const text = JSON.stringify(definition)
   const version = { workflowId: id, version: 1, definition: text, deprecatedAt: null, createdAt: EPOCH }
