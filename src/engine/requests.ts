@@ -42,7 +42,8 @@ export class Requests {
   }
 
   /**
-   * Asks for a pause, resume, cancel, retry or rollback and waits up to 5 s for the event that answers it.
+   * Asks for a pause, resume, cancel, retry or rollback and waits up to 5 s for the event that answers it; so does a repeat
+   * under the same key while the first one is unanswered.
    * EXECUTION_NOT_FOUND, EXECUTION_STATUS_CONFLICT, CHECKPOINT_NOT_FOUND, CHECKPOINT_GONE, SEQ_CONFLICT, EXECUTION_KEY_LIVE.
    */
   async control(executionId: string, request: ControlRequest): Promise<ControlAnswer> {
@@ -53,8 +54,9 @@ export class Requests {
       key: idempotencyKey,
       route: `control ${executionId}`,
     })
-    if (posted.replayed) return { execution: await this.#find(executionId), effective: true, replayed: true }
-    const { requestId } = posted
+    const { requestId, replayed } = posted
+    if (replayed && !(await this.#isUnanswered(executionId, requestId, action)))
+      return { execution: await this.#find(executionId), effective: true, replayed }
     const isAnswer = (event: JournalEvent): boolean => answers(event, requestId) || (action === 'pause' && isEnd(event))
     const answer = await this.#parts.feed.waitFor(executionId, view.lastSeq, isAnswer, ANSWER_WITHIN_MS)
     const execution = await this.#find(executionId)
@@ -65,7 +67,14 @@ export class Requests {
       throw new CairnError('EXECUTION_STATUS_CONFLICT', parameters, { details: { executionStatus } })
     }
     if (answer?.type === 'control.refused') throw refusalError(answer.data as unknown as Refusal, execution.status)
-    return { execution, effective: answer !== null, replayed: false }
+    return { execution, effective: answer !== null, replayed }
+  }
+
+  /** The first request under this key is still on its way: its repeat waits for the same answer. */
+  async #isUnanswered(executionId: string, requestId: string, action: ControlAction): Promise<boolean> {
+    const inbox = await this.#parts.store.inboxOf([executionId])
+    if (inbox.some((item) => item.requestId === requestId)) return true
+    return action === 'pause' && (await this.#find(executionId)).requested === 'pause'
   }
 
   /** Cancels an execution for the sake of another; true when it has ended. */

@@ -76,7 +76,7 @@ export const rollbackRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine 
         idempotencyKey: request.headers['idempotency-key'],
       })
       markReplayed(reply, replayed)
-      reply.code(effective || replayed ? 200 : 202)
+      reply.code(effective ? 200 : 202)
       return reply.send(executionResource(await readExecution(engine, executionId)))
     },
   )

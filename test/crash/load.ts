@@ -117,7 +117,9 @@ export async function driveOne(
   const address = `/api/workflows/executions/${id}`
   const ask = async (what: Acknowledged['what'], nth: number | string): Promise<void> => {
     const key = `${what} ${nth}`
-    const { status, isReplay } = await send(what, key)
+    let { status, isReplay } = await send(what, key)
+    // 202: it is yet to come, and what is asked again under its key waits for it.
+    while (status === 202 && what !== 'signal') ({ status, isReplay } = await send(what, key))
     if (status < 300) acknowledged.push({ what, name: key, status, isReplay })
     else if (status !== 409) throw new Error(`${key} of ${id} was answered ${status}`)
   }
@@ -135,8 +137,6 @@ export async function driveOne(
   const plot = isCalm ? 'nothing' : random.of(plots)
   if (plot === 'pause' || plot === 'cancel') await ask(plot, 1)
   if (plot === 'signal') for (const nth of [1, 2, 3]) await ask('signal', nth)
-  // A rollback that was answered 202 is yet to come: the end that it undoes is not the end.
-  let endsAfter = 0
   for (let hasRolledBack = plot !== 'rollback'; ; ) {
     const { answer } = await cluster.request('GET', `${address}?waitMs=1000`, { pick })
     const { status, output, lastSeq } = answer as Resource
@@ -144,9 +144,8 @@ export async function driveOne(
     else if (status === 'failed') await ask('retry', lastSeq)
     else if (status === 'completed' && !hasRolledBack) {
       hasRolledBack = true
-      endsAfter = lastSeq
       await ask('rollback', 1)
-    } else if ((status === 'completed' || status === 'cancelled') && lastSeq > endsAfter) {
+    } else if (status === 'completed' || status === 'cancelled') {
       return { executionId: id, workflow: which, n, acknowledged, status, output }
     }
   }
@@ -156,8 +155,8 @@ export async function driveOne(
 export function lostOf({ executionId, acknowledged }: Driven, history: readonly JournalEvent[]): string[] {
   return acknowledged.flatMap(({ what, name, status, isReplay }) => {
     const times = history.filter((event) => isAnswer(event, what, name)).length
-    // What took no effect when it was first asked may have been refused since.
-    const mayBeRefused = (status === 202 || isReplay) && what !== 'signal'
+    // What was answered before its repeat came may have been refused.
+    const mayBeRefused = isReplay && what !== 'signal'
     const isRefused = history.some(
       ({ type, data }) => type === 'control.refused' && (data as { action?: string }).action === what,
     )

@@ -32,9 +32,15 @@ t.test('pause takes effect when the running attempt has ended; resume goes on fr
   t.match(items.find((event: { type: string }) => event.type === 'execution.paused').data, { reason: 'lunch' })
 })
 
-t.test('a pause that has not taken effect after 5 s is answered with 202', async (t) => {
+t.test('a pause that has not taken effect after 5 s is answered with 202, and so is its repeat', async (t) => {
   const { id, url, gate } = await running()
-  t.match(await patch(url, 'pause'), { status: 202, body: { status: 'running', requested: 'pause' } })
+  const ask = { body: { action: 'pause' }, headers: { 'idempotency-key': 'pause-1' } }
+  const first = api.call('PATCH', url, ask)
+  await api.event(id, 'execution.pause_requested')
+  const repeat = api.call('PATCH', url, ask)
+  const answer = { status: 202, body: { status: 'running', requested: 'pause' } }
+  t.match(await first, answer)
+  t.match(await repeat, { ...answer, headers: { 'idempotency-replayed': 'true' } })
   gate.open()
   await api.event(id, 'execution.paused')
   t.match(await api.call('GET', url), { body: { status: 'paused', requested: null } })

@@ -1,0 +1,25 @@
+import t from 'tap'
+import type { ActionContext } from '../../src/engine/actions/action.ts'
+import { fingerprint } from '../../src/engine/fingerprint.ts'
+import { call, latch, run, startEngine } from './running-engine.ts'
+
+t.test('a repeat of what nobody has answered yet waits for the answer', async (t) => {
+  const reached = latch()
+  const stuck = ({ signal }: ActionContext) => {
+    reached.open()
+    return new Promise<null>((resolve) => signal.addEventListener('abort', () => resolve(null)))
+  }
+  const engine = await startEngine(t, { stuck })
+  const executionId = await run(engine, [call('stuck')])
+  await reached.promise
+  // As left by a node that died right after the commit: the owner has no hint and finds it when it polls.
+  const key = { namespace: 'default', route: `control ${executionId}`, key: 'once', at: 0 }
+  const payload = { reason: 'enough' }
+  await engine.store.insertInboxKeyed(
+    { ...key, requestHash: fingerprint(['cancel', null, payload]) },
+    { executionId, kind: 'cancel', name: null, payload, requestId: '01a21000-0000-7000-8000-000000000001', at: 0 },
+  )
+  const repeat = await engine.control(executionId, 'cancel', { reason: 'enough', idempotencyKey: 'once' })
+  t.equal(repeat.replayed, true)
+  t.equal(repeat.effective, repeat.execution.status === 'cancelled', 'it says what is, however long that takes')
+})
