@@ -37,6 +37,13 @@ t.test('good steps of every type have no faults', async (t) => {
       transient: true,
     }),
     step('parallel', { steps: [echo('x'), echo('y')], join: 2, onFailure: 'continue' }),
+    step('parallel', {
+      steps: [echo('x'), echo('y')],
+      join: { when: 'data.x > 1 || arrived.failed > 0' },
+      rest: 'continue',
+    }),
+    step('foreach', { items: [1, 2], steps: [echo('x')], join: 2, rest: 'continue' }),
+    step('foreach', { items: [], grow: { signal: 'more' }, steps: [echo('x')], join: { when: 'arrived.total > 5' } }),
     step(
       'sub_workflow',
       { workflow: 'billing', version: 2, input: { id: '{{ data.id }}' }, parentClosePolicy: 'abandon' },
@@ -61,6 +68,21 @@ t.test('a join that can never be reached', async (t) => {
   t.strictSame(faults(step('parallel', { steps: [echo('x'), echo('y'), echo('z')], join: 5 })), [
     `${at}/join: 5 of 3 steps can never be completed`,
   ])
+  t.strictSame(faults(step('foreach', { items: [1], steps: [echo('x')], join: 2 })), [
+    `${at}/join: 2 of 1 item can never be completed`,
+  ])
+})
+
+t.test('a rest without a join, a join of neither kind, a condition that reads what is within or is none', async (t) => {
+  const join = (config: object) => faults(step('parallel', { steps: [echo('x'), echo('y')], ...config }))
+  const needless = `${at}/rest: has no meaning without a join: nothing is left when all have ended`
+  t.strictSame(join({ rest: 'continue' }), [needless])
+  t.strictSame(join({ rest: 'continue', join: 'all' }), [needless])
+  t.match(join({ join: { when: 'data.x' }, rest: 'forget' }).join(), /config\/rest: /)
+  t.match(join({ join: 'most' }).join(), /config\/join: /)
+  t.match(join({ join: {} }).join(), /config\/join/)
+  t.match(join({ join: { when: 'data.x >' } }).join(), /config\/join\/when: /)
+  t.match(join({ join: { when: 'steps.x.output' } }).join(), /"x" stands within this step.*/)
 })
 
 t.test('a race without branches or with one, two branches of the same name, a step of another branch', async (t) => {

@@ -28,6 +28,7 @@ type Draft =
       readonly count: number
       readonly concurrency: number
       readonly tolerate: number
+      readonly join: Join | null
       readonly steps: Draft[]
     }
   | { readonly type: 'try'; readonly steps: Draft[]; readonly otherwise: Draft[]; readonly last: Draft[] | null }
@@ -43,8 +44,15 @@ type Draft =
       readonly type: 'parallel' | 'sequential'
       readonly steps: Draft[]
       readonly concurrency: number
+      readonly join: Join | null
       readonly extras: Extras
     }
+
+/** When a parallel or a foreach goes on before all in it have ended. */
+interface Join {
+  readonly kind: 'count' | 'when'
+  readonly rest: 'cancel' | 'continue'
+}
 
 interface Extras {
   readonly when: number | null
@@ -90,6 +98,11 @@ const bonds = [
   ['fire_and_forget', 'abandon'],
   ['fire_and_forget', 'wait'],
 ] as const
+
+const join: fc.Arbitrary<Join | null> = fc.option(
+  fc.record({ kind: fc.constantFrom('count', 'when'), rest: fc.constantFrom('cancel', 'continue', 'continue') }),
+  { freq: 2, nil: null },
+)
 
 const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
   step: fc.oneof(
@@ -145,6 +158,7 @@ const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
         count: fc.nat(3),
         concurrency: fc.integer({ min: 1, max: 2 }),
         tolerate: fc.nat(1),
+        join,
         steps: tie('steps'),
       }),
     },
@@ -173,6 +187,7 @@ const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
         type: fc.constantFrom('parallel', 'parallel', 'sequential'),
         steps: tie('steps'),
         concurrency: fc.nat(3),
+        join,
         extras,
       }),
     },
@@ -219,9 +234,9 @@ interface Naming {
   next: number
   /** Timeouts (ms) of composites, in turn; null: none has one. */
   readonly limits: readonly (number | null)[] | null
-  /** Otherwise the steps of a race run in order: most workflows are to have an outcome that can be foretold. */
+  /** Otherwise the steps of a race run in order, and joins wait for all: most workflows are to have an outcome that can be foretold. */
   readonly hasRaces: boolean
-  /** What becomes of it depends on how long things take: a timeout, or which branch of a race wins. */
+  /** What becomes of it depends on how long things take: a timeout, or which branch of a race wins, who arrives at a join. */
   isTimed: boolean
 }
 
@@ -231,6 +246,12 @@ function limitOf(naming: Naming): { readonly timeoutMs?: number } {
   if (limit === null) return {}
   naming.isTimed = true
   return { timeoutMs: limit }
+}
+
+function joinOf(join: Join | null, naming: Naming): object {
+  if (join === null || !naming.hasRaces) return {}
+  naming.isTimed = true
+  return { join: join.kind === 'count' ? 'any' : { when: 'arrived.completed > 0 && data != null' }, rest: join.rest }
 }
 
 interface Named {
@@ -294,6 +315,7 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     config: {
       steps: nameAll(draft.steps, naming, isParallel),
       ...(isParallel && draft.concurrency > 0 && { concurrency: draft.concurrency }),
+      ...(isParallel && joinOf(draft.join, naming)),
     },
     ...limitOf(naming),
   }
@@ -338,7 +360,7 @@ function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>
       // An item that was interrupted and borne leaves no trace by which the undisturbed run could be told of it.
       const isOnce = JSON.stringify(steps).includes('at_most_once')
       const given = draft.isPaged ? { page: twoPages(items, naming) } : { items }
-      return { ...given, concurrency, tolerate: isOnce ? 0 : tolerate, steps }
+      return { ...given, concurrency, tolerate: isOnce ? 0 : tolerate, steps, ...joinOf(draft.join, naming) }
     }
     case 'try': {
       const steps = inside(draft.steps)

@@ -3,6 +3,7 @@ import type { StepCompiler } from '../compile/step-compiler.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
 import { durationMs, StepList, stepFields } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
+import { compileJoin, type Join, joinFields, type Rest } from './join.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface ForeachPlan extends StepPlanBase {
@@ -20,6 +21,9 @@ export interface ForeachPlan extends StepPlanBase {
   /** How many items may fail before the step does: a number, or a share (0..1) of all. */
   readonly tolerate: { readonly count: number } | { readonly share: number }
   readonly collect: 'outputs' | 'errors' | 'none'
+  /** When it is complete before all items have ended. */
+  readonly join: Join
+  readonly rest: Rest
 }
 
 const Name = Type.String({
@@ -81,12 +85,13 @@ const schema = Type.Object(
             { default: 0, description: 'How many items may fail, as a number or as a share like "10%"' },
           ),
         ),
+        ...joinFields('items'),
         collect: Type.Optional(
           Type.Enum(['outputs', 'errors', 'none'], {
             type: 'string',
             default: 'outputs',
             description:
-              'What the output is: each item’s output in the order of the items (null where it failed), the list of failures {index, error}, or only the counts {total, completed, failed}',
+              'What the output is: each item’s output in the order of the items (null where it failed, or had not ended when the join was reached), the list of failures {index, error}, or only the counts {total, completed, failed}',
           }),
         ),
       },
@@ -128,6 +133,8 @@ export const foreachStep: StepLanguage<ForeachPlan> = {
       typeof tolerate === 'string'
         ? { share: Number.parseFloat(tolerate) / 100 }
         : { count: typeof tolerate === 'number' ? tolerate : 0 }
+    const count = Array.isArray(items) && plan.grow === null ? items.length : null
+    Object.assign(plan, compileJoin(compiler, ['item', 'items'], count))
     plan.collect = (collect ?? 'outputs') as ForeachPlan['collect']
   },
   isLeaf: () => false,

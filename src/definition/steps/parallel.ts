@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { StepPlan, StepPlanBase } from '../plan.ts'
 import { durationMs, StepList, stepFields } from '../schema-fields.ts'
+import { compileJoin, type Join, joinFields, type Rest } from './join.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface ParallelPlan extends StepPlanBase {
@@ -10,8 +11,9 @@ export interface ParallelPlan extends StepPlanBase {
   readonly concurrency: number
   /** By position: positions of the children that name this one as a dependency. */
   readonly dependants: readonly (readonly number[])[]
-  /** So many completed children complete it, and the rest is cancelled; null: it ends when all have. */
-  readonly join: number | null
+  /** When it is complete before all children have ended. */
+  readonly join: Join
+  readonly rest: Rest
   readonly onFailure: 'fail_fast' | 'wait_all' | 'continue'
 }
 
@@ -27,19 +29,13 @@ const schema = Type.Object(
         concurrency: Type.Optional(
           Type.Integer({ minimum: 1, description: 'How many may run at once; all by default' }),
         ),
-        join: Type.Optional(
-          Type.Union([Type.Enum(['all', 'any'], { type: 'string' }), Type.Integer({ minimum: 1 })], {
-            default: 'all',
-            description:
-              'How many steps must be completed: all, any, or a number of them. When they are, the rest is cancelled',
-          }),
-        ),
+        ...joinFields('steps'),
         onFailure: Type.Optional(
           Type.Enum(['fail_fast', 'wait_all', 'continue'], {
             type: 'string',
             default: 'fail_fast',
             description:
-              'fail_fast fails and cancels the rest as soon as the join cannot be reached any more; wait_all lets the rest end first; continue goes on without the steps that failed',
+              'fail_fast fails and cancels the rest as soon as the join cannot be reached any more, of which a condition says nothing before all have ended; wait_all lets the rest end first; continue goes on without the steps that failed',
           }),
         ),
       },
@@ -59,14 +55,11 @@ export const parallel: StepLanguage<ParallelPlan> = {
   schema,
   format: ({ join, onFailure }) => (join === null && onFailure === 'fail_fast' ? 1 : 2),
   compile(compiler, plan) {
-    const { concurrency, join, onFailure } = compiler.config
+    const { concurrency, onFailure } = compiler.config
     plan.steps = compiler.steps('steps')
     plan.concurrency = typeof concurrency === 'number' ? concurrency : Number.POSITIVE_INFINITY
-    plan.join = join === 'any' ? 1 : typeof join === 'number' ? join : null
+    Object.assign(plan, compileJoin(compiler, ['step', 'steps'], plan.steps.length))
     plan.onFailure = (onFailure ?? 'fail_fast') as ParallelPlan['onFailure']
-    const count = plan.steps.length
-    if (plan.join !== null && plan.join > count && count > 0)
-      compiler.fault('join', `${plan.join} of ${count} ${count === 1 ? 'step' : 'steps'} can never be completed`)
   },
   isLeaf: () => false,
 }

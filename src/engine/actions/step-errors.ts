@@ -19,7 +19,10 @@ export const stepErrors = {
   CircuitOpenError: ['The circuit of the target is open: nothing was asked of it', false],
   LoopLimitExceeded: ['A `while` or `until` wants more iterations than its `maxIterations`', false],
   CompensationFailed: ['A rollback with `compensate` was given up, since a compensation failed', false],
-  JoinNotReached: ['Steps of a `parallel` were skipped, so that too few are left for its `join`', false],
+  JoinNotReached: [
+    'All steps of a `parallel`, or all items of a `foreach`, have ended, and its `join` is not reached',
+    false,
+  ],
   SubWorkflowUnavailable: [
     'A `sub_workflow` names what cannot be started: there is none, it is archived or deprecated',
     false,

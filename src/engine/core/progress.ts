@@ -1,4 +1,4 @@
-import type { Plan, StepPlan } from '../../definition/plan.ts'
+import type { ParallelPlan, Plan, StepPlan } from '../../definition/plan.ts'
 import { aftermathBodies } from './aftermath.ts'
 import type { ExecutionError } from './event.ts'
 import {
@@ -6,6 +6,7 @@ import {
   type ExecutionStatus,
   isFinished,
   labelOf,
+  parentPath,
   type StepState,
   type StepStatus,
 } from './state.ts'
@@ -30,7 +31,9 @@ export function addRemainder(state: ExecutionState, plan: StepPlan, path: string
 function uncounted(state: ExecutionState, plan: StepPlan, path: string): number {
   const step = state.steps.get(path)
   if (step === undefined) return plan.weight
-  if (step.status === 'completed' || step.status === 'skipped') return 0
+  if (step.status === 'skipped') return 0
+  if (step.status === 'completed' && plan.type === 'parallel') return uncountedRest(state, plan, step)
+  if (step.status === 'completed' && step.runsOn !== true) return 0
   if (step.frame?.type === 'each') {
     const { ended, total, growth } = step.frame
     return growth === undefined ? plan.weight * (1 - ended / Math.max(1, total)) : plan.weight - growth.counted
@@ -42,6 +45,15 @@ function uncounted(state: ExecutionState, plan: StepPlan, path: string): number 
     frame.type !== 'race' || frame.winner === null
       ? plan.children
       : plan.children.filter((child) => labelOf(child.id) === frame.winner)
+  return sum(open.map((child) => uncounted(state, child, instancePath(path, child))))
+}
+
+/** What runs on in a parallel that is completed, or in one that is within it; what failed there is counted. */
+function uncountedRest(state: ExecutionState, plan: ParallelPlan, { path, runsOn }: StepState): number {
+  const open = plan.children.filter((child) => {
+    const status = state.steps.get(instancePath(path, child))?.status
+    return status === 'completed' || (runsOn === true && status !== 'failed')
+  })
   return sum(open.map((child) => uncounted(state, child, instancePath(path, child))))
 }
 
@@ -88,15 +100,17 @@ export type Medians = ReadonlyMap<string, number>
 export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, now: number): Progress {
   const steps: StepProgress[] = []
   let current: Instance | null = null
+  let beside: Instance | null = null
   const show: Visitor = (instance, reached, inherited) => {
     steps.push(stepProgress(instance, reached, inherited))
-    if (current === null && reached !== undefined && isOpen(reached) && instance.plan.children.length === 0) {
-      current = instance
-    }
+    if (reached === undefined || !isOpen(reached) || instance.plan.children.length > 0) return
+    // What runs on after a join is current only when nothing else is.
+    if (runsOnBeside(state, reached)) beside ??= instance
+    else current ??= instance
   }
   visit(state, plan.root, '', 'pending', show)
   for (const body of aftermathBodies(plan, state)) visit(state, body.plan, body.path, 'pending', show)
-  const active = isFinished(state.status) ? null : (current as Instance | null)
+  const active = isFinished(state.status) ? null : ((current ?? beside) as Instance | null)
   // Nobody knows how long compensations take.
   const isOver = isFinished(state.status) || state.aftermath !== undefined
   const left = isOver ? Number.NaN : remainingMs(plan.root, '', state, medians, now)
@@ -122,6 +136,11 @@ export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, 
     updatedAt: state.at,
     lastSeq: state.seq,
   }
+}
+
+function runsOnBeside({ steps }: ExecutionState, { path }: StepState): boolean {
+  for (let at = parentPath(path); at !== ''; at = parentPath(at)) if (steps.get(at)?.runsOn) return true
+  return false
 }
 
 type Visitor = (instance: Instance, reached: StepState | undefined, inherited: StepStatus) => void

@@ -46,7 +46,14 @@ export type DataRef = string
 
 /** A composite's place in its children. */
 export type Frame =
-  | { readonly type: 'sequence'; branch: 'steps' | 'then' | 'else'; position: number; data: DataRef }
+  | {
+      readonly type: 'sequence'
+      branch: 'steps' | 'then' | 'else'
+      position: number
+      data: DataRef
+      /** Paths of the steps in it that are completed by their joins, while what is left in them runs on. */
+      rest?: readonly string[]
+    }
   | {
       readonly type: 'parallel'
       /** Children that have not ended, and those of them that are under way. */
@@ -60,6 +67,10 @@ export type Frame =
       /** With a join or a policy of its own: children that are completed, and the first error of those that failed. */
       completed?: number
       error?: ExecutionError
+      /** With a join by condition: children that have failed. */
+      failed?: number
+      /** Positions of the children that were completed when the join was reached, if the rest runs on. */
+      arrived?: readonly number[]
     }
   /** The cases that run, by label, and how many have not ended. */
   | { readonly type: 'choice'; open: number; readonly labels: readonly string[] }
@@ -80,6 +91,8 @@ export type Frame =
       failed: number
       /** What `collect` asks for. */
       outputs: Json[]
+      /** How many had ended when the join was reached. */
+      joined?: number
       /** While nobody knows how many items there will be. */
       growth?: {
         /** Whether more may come. */
@@ -123,6 +136,8 @@ export interface StepState {
   deciding?: true
   /** The execution that a sub_workflow has started. */
   child?: string
+  /** It is completed by its join, and what is left in it runs on. */
+  runsOn?: true
   /** seq after which a signal must have come to be for it. */
   since?: number
 }

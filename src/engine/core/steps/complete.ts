@@ -2,6 +2,7 @@ import type { CompletePlan } from '../../../definition/plan.ts'
 import { dataOf } from '../data.ts'
 import type { Fact } from '../event.ts'
 import { addProgress, addRemainder } from '../progress.ts'
+import { endRestWithin } from '../rest.ts'
 import { parentPath, type StepState } from '../state.ts'
 import { planOf, type Turn } from '../turn.ts'
 import type { Deciding } from './behaviour.ts'
@@ -26,8 +27,11 @@ export function completed(turn: Turn, plan: CompletePlan, step: StepState): void
   step.completedAt = turn.at
   addProgress(turn.state, plan.weight)
   const scope = surrounding(turn, plan.scope, step)
+  // Its join was reached before: it has its output, and only what runs on in it is left to end.
+  if (scope.status === 'completed') return endRestWithin(turn, scope)
   const scopePlan = planOf(turn.plan, scope)
   cancelInside(turn, scopePlan, scope)
+  if (scope.frame?.type !== 'sequence') endRestWithin(turn, scope)
   if (plan.scope !== '') addRemainder(turn.state, scopePlan, scope.path)
   if (scope.frame?.type === 'sequence') scope.frame.data = step.path
   // An output that is written here goes before the one that the workflow defines.

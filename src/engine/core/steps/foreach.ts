@@ -2,10 +2,12 @@ import type { Json, JsonObject } from '../../../definition/json.ts'
 import type { ForeachPlan, Plan, StepPlan } from '../../../definition/plan.ts'
 import { outputOf } from '../data.ts'
 import type { ExecutionError, Fact } from '../event.ts'
-import { addProgress } from '../progress.ts'
+import { addProgress, addRemainder } from '../progress.ts'
+import { letRunOn, restEnded } from '../rest.ts'
 import { bodyPath, type ExecutionState, type Frame, labelOf, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import type { Deciding, Instance } from './behaviour.ts'
+import { type Arrived, decideJoin, isReached, joinNotReached } from './join.ts'
 import { askToDecide, cancel, complete, fail, failure, forget, reach, restart as restartStep } from './step.ts'
 import { listen, listenNoMore, lookAgain } from './waiters.ts'
 
@@ -22,16 +24,29 @@ export function begin(turn: Turn, plan: ForeachPlan, step: StepState): void {
 
 export const isUndecided = (step: StepState): boolean => step.deciding === true
 
-/** At first the items; of a list that grows then what signals have added. */
-export function decide({ stepPlan, state, step, scope }: Deciding): Fact {
-  const { items: template, grow } = stepPlan as ForeachPlan
+/** At first the items; then whether a condition joins what has arrived, and of a list that grows what signals have added. */
+export function decide(place: Deciding): Fact {
+  const { stepPlan, state, step, scope } = place
+  const { items: template } = stepPlan as ForeachPlan
   const { path } = step
-  if (step.frame !== undefined) return { type: 'step.decided', path, data: added(state, grow!) }
+  if (step.frame !== undefined) return { type: 'step.decided', path, data: news(place, stepPlan as ForeachPlan, state) }
   const items = template!.render(scope)
   if (Array.isArray(items)) return { type: 'step.decided', path, data: { items } }
   const kind = items === undefined ? 'undefined' : items === null ? 'null' : `a ${typeof items}`
   return failure(path, 'ValidationError', `items must be a list, and is ${kind}`)
 }
+
+function news(place: Deciding, plan: ForeachPlan, state: ExecutionState): JsonObject {
+  const frame = place.step.frame as Each
+  const signals = plan.grow === null ? {} : added(state, plan.grow)
+  if (!isAsked(plan) || frame.ended === 0) return signals
+  const data = output(place.plan, plan, state, place.step)
+  return { ...signals, ...decideJoin(place, plan.join, data, arrivedAt(frame), frame.ended) }
+}
+
+const isAsked = ({ join }: ForeachPlan): boolean => join !== null && typeof join !== 'number'
+
+const arrivedAt = ({ ended, failed, total }: Each): Arrived => ({ completed: ended - failed, failed, total })
 
 /** The signals that add an item, until one that says that it was the last. */
 function added({ mailbox }: ExecutionState, grow: NonNullable<ForeachPlan['grow']>): JsonObject {
@@ -42,7 +57,7 @@ function added({ mailbox }: ExecutionState, grow: NonNullable<ForeachPlan['grow'
 }
 
 export function decided(turn: Turn, plan: ForeachPlan, step: StepState, data: JsonObject): void {
-  if (step.frame !== undefined) return grown(turn, plan, step, data)
+  if (step.frame !== undefined) return learned(turn, plan, step, data)
   const frame = open(plan, step, data.items as Json[])
   if (frame.total === 0 && frame.growth === undefined) addProgress(turn.state, plan.weight)
   if (plan.grow !== null) {
@@ -50,6 +65,16 @@ export function decided(turn: Turn, plan: ForeachPlan, step: StepState, data: Js
     // What came before it began counts too.
     askToDecide(turn, step)
   }
+  launch(turn, plan, step, frame)
+}
+
+/** Once it has joined, nothing is added any more. */
+function learned(turn: Turn, plan: ForeachPlan, step: StepState, data: JsonObject): void {
+  const frame = step.frame as Each
+  if (data.joined === true) return joined(turn, plan, step, frame)
+  if (plan.grow !== null) grown(turn, plan, step, data)
+  // More have ended while it was asked.
+  if (isAsked(plan) && frame.ended > Number(data.ended ?? 0) && !step.deciding) askToDecide(turn, step)
   launch(turn, plan, step, frame)
 }
 
@@ -84,7 +109,6 @@ function grown(turn: Turn, plan: ForeachPlan, step: StepState, { signals, end }:
     items.map(({ payload }) => payload),
   )
   for (const name of new Set(there.map((signal) => signal.name))) lookAgain(turn, name)
-  launch(turn, plan, step, frame)
 }
 
 function add(plan: ForeachPlan, frame: Each, items: readonly Json[]): void {
@@ -103,18 +127,45 @@ function setGoal({ weight }: ForeachPlan, growth: NonNullable<Each['growth']>): 
 
 /** Begins items while there is room, and a page when there are none left; the step is complete when all have ended. */
 function launch(turn: Turn, plan: ForeachPlan, step: StepState, frame: Each): void {
-  while (step.status === 'running' && frame.active.length < plan.concurrency && frame.next < frame.total) {
+  const goesOn = (): boolean => step.status === 'running' || step.runsOn === true
+  while (goesOn() && frame.active.length < plan.concurrency && frame.next < frame.total) {
     const index = frame.next++
     frame.active.push(index)
     reach(turn, plan.body, bodyPath(step.path, index), step.data)
   }
-  if (step.status !== 'running') return
+  if (!goesOn()) return
   const { growth } = frame
   if (growth?.open && plan.page !== null && !growth.isPaging && frame.next === frame.total) fetchPage(turn, plan, step)
-  if (frame.ended < frame.total || growth?.open || (plan.grow !== null && step.deciding)) return
+  if (frame.ended < frame.total || growth?.open || step.deciding) return
   frame.items = []
+  if (step.runsOn) return restEnded(turn, step)
+  if (plan.join !== null) return fail(turn, plan, step, joinNotReached(plan.join, arrivedAt(frame), 'items', step.path))
   if (growth !== undefined) addProgress(turn.state, plan.weight - growth.counted)
   complete(turn, plan, step)
+}
+
+/** Enough are completed: the rest is cancelled, or runs on. Its output is what there is now. */
+function joined(turn: Turn, plan: ForeachPlan, step: StepState, frame: Each): void {
+  frame.joined = frame.ended
+  if (frame.growth !== undefined) stopGrowing(turn, plan, step, frame.growth)
+  if (plan.rest === 'continue' && frame.ended < frame.total) {
+    letRunOn(turn, step)
+    launch(turn, plan, step, frame)
+  } else {
+    for (const inside of instances(plan, step)) cancel(turn, inside.plan, inside.path)
+    addRemainder(turn.state, plan, step.path)
+    frame.items = []
+  }
+  complete(turn, plan, step)
+}
+
+/** A page that is under way is given up, and signals add nothing any more. */
+function stopGrowing(turn: Turn, plan: ForeachPlan, step: StepState, growth: NonNullable<Each['growth']>): void {
+  if (growth.isPaging) cancel(turn, plan.page!, pagePath(step))
+  growth.isPaging = false
+  growth.open = false
+  setGoal(plan, growth)
+  listenNoMore(turn, step)
 }
 
 function fetchPage(turn: Turn, plan: ForeachPlan, step: StepState): void {
@@ -169,7 +220,9 @@ export function childEnded(turn: Turn, plan: ForeachPlan, step: StepState, body:
   if (body === plan.page) return pageEnded(turn, plan, step, child)
   const frame = step.frame as Each
   const index = Number(labelOf(child.path))
-  if (child.status === 'failed') {
+  if (step.runsOn) {
+    // Nobody asks any more what it came to.
+  } else if (child.status === 'failed') {
     if (!isTolerated(plan, frame)) return failAll(turn, plan, step, child.error!)
     frame.failed += 1
     if (plan.collect === 'errors') frame.outputs.push({ index, error: child.error as unknown as Json })
@@ -180,6 +233,8 @@ export function childEnded(turn: Turn, plan: ForeachPlan, step: StepState, body:
   count(turn, plan, frame)
   frame.ended += 1
   forget(turn, plan.body, child.path)
+  if (!step.runsOn && isReached(plan.join, frame.ended - frame.failed)) return joined(turn, plan, step, frame)
+  if (!step.runsOn && isAsked(plan) && !step.deciding) askToDecide(turn, step)
   launch(turn, plan, step, frame)
 }
 
@@ -200,6 +255,7 @@ function isTolerated({ tolerate }: ForeachPlan, { failed, total }: Each): boolea
 export function restart(turn: Turn, plan: ForeachPlan, step: StepState): void {
   const { growth } = step.frame as Each
   for (const { plan: body, path } of instances(plan, step)) restartStep(turn, body, path)
+  if (isAsked(plan)) askToDecide(turn, step)
   if (plan.grow === null || (plan.grow.end !== null && !growth!.open)) return
   listen(turn, step)
   askToDecide(turn, step)
@@ -213,8 +269,8 @@ export function instances(plan: ForeachPlan, step: StepState): Instance[] {
 }
 
 export function output(_: Plan, plan: ForeachPlan, _state: ExecutionState, step: StepState): Json {
-  const { outputs, total, failed } = step.frame as Each
-  return plan.collect === 'none' ? { total, completed: total - failed, failed } : outputs
+  const { outputs, total, failed, ended, joined = ended } = step.frame as Each
+  return plan.collect === 'none' ? { total, completed: joined - failed, failed } : outputs
 }
 
 export function local(plan: ForeachPlan, step: StepState, label: string, name: string): Json | undefined {

@@ -1,11 +1,14 @@
 import type { Json, JsonObject } from '../../../definition/json.ts'
 import type { ParallelPlan, Plan, StepPlan } from '../../../definition/plan.ts'
 import { outputOf } from '../data.ts'
-import type { ExecutionError } from '../event.ts'
+import type { ExecutionError, Fact } from '../event.ts'
 import { addRemainder } from '../progress.ts'
+import { letRunOn, restEnded } from '../rest.ts'
 import { childPath, type ExecutionState, type Frame, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
-import { cancel, complete, fail, reach, restart as restartStep, skip } from './step.ts'
+import type { Deciding } from './behaviour.ts'
+import { type Arrived, decideJoin, isReached, joinNotReached } from './join.ts'
+import { askToDecide, cancel, complete, fail, reach, restart as restartStep, skip } from './step.ts'
 
 type Join = Extract<Frame, { type: 'parallel' }>
 
@@ -20,20 +23,25 @@ export function begin(turn: Turn, plan: ParallelPlan, step: StepState): void {
 /** Begins ready children while there is room. */
 function launch(turn: Turn, plan: ParallelPlan, step: StepState): void {
   const frame = step.frame as Join
-  while (step.status === 'running' && frame.active < plan.concurrency && frame.launched < frame.ready.length) {
+  const goesOn = (): boolean => step.status === 'running' || step.runsOn === true
+  while (goesOn() && frame.active < plan.concurrency && frame.launched < frame.ready.length) {
     const child = plan.steps[frame.ready[frame.launched]!]!
     frame.launched += 1
     frame.active += 1
     reach(turn, child, childPath(step.path, child.id), step.data)
   }
-  if (frame.open === 0 && step.status === 'running') end(turn, plan, step, frame)
+  if (frame.open > 0 || step.deciding) return
+  if (step.runsOn) restEnded(turn, step)
+  else if (step.status === 'running') end(turn, plan, step, frame)
 }
 
 /** All children have ended. */
 function end(turn: Turn, plan: ParallelPlan, step: StepState, frame: Join): void {
   const isFailed = frame.error !== undefined && plan.onFailure !== 'continue'
-  if (isFailed || isShort(plan, frame)) fail(turn, plan, step, frame.error ?? notReached(plan, step, frame))
-  else complete(turn, plan, step)
+  const isShort = plan.join !== null && !isReached(plan.join, frame.completed ?? 0)
+  if (!isFailed && !isShort) return complete(turn, plan, step)
+  const notReached = joinNotReached(plan.join, arrivedAt(plan, frame), 'steps', step.path)
+  fail(turn, plan, step, frame.error ?? notReached)
 }
 
 /** A child ended. A completed one may make the join, and sets its dependants free; any other skips them. */
@@ -45,53 +53,90 @@ export function childEnded(
   child: StepState,
 ): void {
   const frame = step.frame as Join
+  const isCompleted = child.status === 'completed'
   frame.open -= 1
   frame.active -= 1
-  if (child.status === 'failed') {
-    const error = frame.error ?? child.error!
-    if (plan.onFailure === 'fail_fast' && isLost(plan, frame)) return failFast(turn, plan, step, error)
-    frame.error = error
+  if (step.runsOn) {
+    // Nobody asks any more what it came to.
+    if (child.status === 'failed') addRemainder(turn.state, childPlan, child.path)
+  } else {
+    if (child.status === 'failed') {
+      const error = frame.error ?? child.error!
+      if (plan.onFailure === 'fail_fast' && isLost(plan, frame)) return failFast(turn, plan, step, error)
+      frame.error = error
+      if (isAsked(plan)) frame.failed = (frame.failed ?? 0) + 1
+    }
+    if (isCompleted && plan.join !== null) frame.completed = (frame.completed ?? 0) + 1
+    if (isCompleted && isReached(plan.join, frame.completed ?? 0))
+      return joined(turn, plan, step, () => release(frame, plan, childPlan.position))
   }
-  if (child.status !== 'completed') skipDependants(turn, plan, step, childPlan.position)
-  else if (plan.join === null) release(frame, plan, childPlan.position)
-  else {
-    frame.completed = (frame.completed ?? 0) + 1
-    if (!isShort(plan, frame)) return joined(turn, plan, step)
-    release(frame, plan, childPlan.position)
-  }
+  if (isCompleted) release(frame, plan, childPlan.position)
+  else skipDependants(turn, plan, step, childPlan.position)
+  if (!step.runsOn && isAsked(plan) && !step.deciding) askToDecide(turn, step)
   launch(turn, plan, step)
 }
 
-/** Whether children are missing for the join; without one, none ever are. */
-const isShort = ({ join }: ParallelPlan, { completed = 0 }: Join): boolean => join !== null && completed < join
+const isAsked = ({ join }: ParallelPlan): boolean => join !== null && typeof join !== 'number'
 
 /** Whether the join cannot be reached any more, whatever becomes of the children that are left. */
 const isLost = ({ join }: ParallelPlan, { completed = 0, open }: Join): boolean =>
-  join === null || completed + open < join
+  join === null || (typeof join === 'number' && completed + open < join)
 
-/** Children were skipped, so that too few are left. */
-const notReached = ({ join, steps }: ParallelPlan, { path }: StepState, { completed = 0 }: Join): ExecutionError => ({
-  type: 'JoinNotReached',
-  message: `${join} of ${steps.length} steps were to be completed, and ${completed} were`,
-  stepPath: path,
-  retryable: false,
+const arrivedAt = ({ steps }: ParallelPlan, { completed = 0, failed = 0 }: Join): Arrived => ({
+  completed,
+  failed,
+  total: steps.length,
 })
+
+export const isUndecided = (step: StepState): boolean => step.deciding === true
+
+/** Whether the join's condition holds for what has arrived. */
+export function decide(place: Deciding): Fact {
+  const { plan, state, step } = place
+  const stepPlan = place.stepPlan as ParallelPlan
+  const frame = step.frame as Join
+  const data = output(plan, stepPlan, state, step)
+  const ended = stepPlan.steps.length - frame.open
+  const verdict = decideJoin(place, stepPlan.join, data, arrivedAt(stepPlan, frame), ended)
+  return { type: 'step.decided', path: step.path, data: verdict }
+}
+
+export function decided(turn: Turn, plan: ParallelPlan, step: StepState, { joined: holds, ended }: JsonObject): void {
+  const frame = step.frame as Join
+  if (holds === true) return joined(turn, plan, step)
+  // More have ended while it was asked.
+  if (plan.steps.length - frame.open > Number(ended)) askToDecide(turn, step)
+  else launch(turn, plan, step)
+}
 
 function failFast(turn: Turn, plan: ParallelPlan, step: StepState, error: ExecutionError): void {
   for (const sibling of plan.steps) cancel(turn, sibling, childPath(step.path, sibling.id))
   fail(turn, plan, step, error)
 }
 
-/** Enough are completed: the rest is cancelled. */
-function joined(turn: Turn, plan: ParallelPlan, step: StepState): void {
-  for (const sibling of plan.steps) cancel(turn, sibling, childPath(step.path, sibling.id))
-  addRemainder(turn.state, plan, step.path)
+/** Enough are completed: the rest is cancelled, or runs on. */
+function joined(turn: Turn, plan: ParallelPlan, step: StepState, release = (): void => {}): void {
+  const frame = step.frame as Join
+  if (plan.rest === 'continue' && frame.open > 0) {
+    const stateOf = (child: StepPlan): StepState | undefined => turn.state.steps.get(childPath(step.path, child.id))
+    frame.arrived = plan.steps.filter((child) => stateOf(child)?.status === 'completed').map(({ position }) => position)
+    for (const child of plan.steps)
+      if (stateOf(child)?.status === 'failed') addRemainder(turn.state, child, childPath(step.path, child.id))
+    letRunOn(turn, step)
+    release()
+    launch(turn, plan, step)
+  } else {
+    for (const sibling of plan.steps) cancel(turn, sibling, childPath(step.path, sibling.id))
+    addRemainder(turn.state, plan, step.path)
+  }
   complete(turn, plan, step)
 }
 
+/** What was completed when the join was reached, whatever becomes of the rest. */
 export function output(plan: Plan, stepPlan: ParallelPlan, state: ExecutionState, step: StepState): Json {
   const outputs: JsonObject = {}
-  for (const child of stepPlan.steps) {
+  const { arrived } = step.frame as Join
+  for (const child of arrived?.map((position) => stepPlan.steps[position]!) ?? stepPlan.steps) {
     const output = outputOf(plan, state, state.steps.get(childPath(step.path, child.id)))
     if (output !== undefined) outputs[child.id] = output
   }
@@ -142,5 +187,6 @@ export function restart(turn: Turn, plan: ParallelPlan, step: StepState): void {
   step.frame = frame
   frame.active = again.length
   for (const child of again) restartStep(turn, child, childPath(step.path, child.id))
+  if (isAsked(plan)) askToDecide(turn, step)
   launch(turn, plan, step)
 }

@@ -1,6 +1,7 @@
 import type { Json } from '../../../definition/json.ts'
 import type { ConditionPlan, Plan, SequentialPlan, StepPlan } from '../../../definition/plan.ts'
 import { dataAfter, resolve } from '../data.ts'
+import { restartRest } from '../rest.ts'
 import { childPath, type DataRef, type ExecutionState, type Frame, parentPath, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import { behaviourOf } from './behaviour.ts'
@@ -25,7 +26,12 @@ export function advance(turn: Turn, plan: SequentialPlan | ConditionPlan, step: 
     if (!lacksDependency(turn, child, path)) return reach(turn, child, path, frame.data)
     skip(turn, child, path, frame.data)
   }
-  complete(turn, plan, step)
+  // What runs on in it has to end first.
+  if (frame.rest === undefined) complete(turn, plan, step)
+}
+
+export const restEnded = (turn: Turn, plan: SequentialPlan | ConditionPlan, step: StepState): void => {
+  if ((step.frame as Sequence).position >= childrenIn(plan, step.frame as Sequence).length) advance(turn, plan, step)
 }
 
 export const after = (step: StepState): DataRef => (step.frame as Sequence).data
@@ -52,7 +58,9 @@ export function childEnded(
 /** `retry`: the child that failed or was cancelled begins again; the ones before it stay. */
 export function restart(turn: Turn, plan: SequentialPlan | ConditionPlan, step: StepState): void {
   const child = childrenIn(plan, step.frame as Sequence)[(step.frame as Sequence).position]
-  if (child === undefined) complete(turn, plan, step)
+  restartRest(turn, step)
+  if (step.status !== 'running') return
+  if (child === undefined) advance(turn, plan, step)
   else restartStep(turn, child, childPath(step.path, child.id))
 }
 

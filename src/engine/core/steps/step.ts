@@ -6,6 +6,7 @@ import type { Command } from '../command.ts'
 import { statusOf } from '../data.ts'
 import type { ExecutionError, Fact, StepResult } from '../event.ts'
 import { addProgress } from '../progress.ts'
+import { cancelRest } from '../rest.ts'
 import { bodyPath, childPath, type DataRef, parentPath, type StepState } from '../state.ts'
 import { timerOf } from '../timeouts.ts'
 import { isHeld, planOf, type Turn } from '../turn.ts'
@@ -94,6 +95,7 @@ export function complete(turn: Turn, plan: StepPlan, step: StepState): void {
 
 /** A step has failed for good; its parent decides what that means. */
 export function fail(turn: Turn, plan: StepPlan, step: StepState, error: ExecutionError): void {
+  cancelRest(turn, step)
   step.status = 'failed'
   step.error = error
   end(turn, plan, step)
@@ -137,7 +139,7 @@ function tellParent(turn: Turn, plan: StepPlan, child: StepState): void {
     return
   }
   const step = turn.state.steps.get(parentPath(child.path))!
-  if (step.status !== 'running') return
+  if (step.status !== 'running' && step.runsOn !== true) return
   behaviourOf(parent).childEnded!(turn, parent, step, plan, child)
 }
 
@@ -156,6 +158,7 @@ export function cancelInside(turn: Turn, plan: StepPlan, step: StepState): void 
   clearTimer(turn, plan, step)
   behaviourOf(plan).cancelled?.(turn, plan, step)
   for (const inside of instancesOf(plan, step)) cancel(turn, inside.plan, inside.path)
+  cancelRest(turn, step)
 }
 
 /** What stands inside a step, as far as it may have been reached. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { a, Driver, par, seq } from '../driver.ts'
+import { a, Driver, of, par, seq } from '../driver.ts'
 
 const three = (config: object) => par('p', [a('x'), a('y'), a('z')], config)
 
@@ -61,4 +61,63 @@ t.test('continue goes on without those that failed; what depends on them is skip
   d.fail('p.x').complete('p.y', 'y').checkReplay(t)
   t.equal(d.status('p.s'), 'skipped')
   t.same(d.state.output, { y: 'y' })
+})
+
+t.test('a join by condition is asked after each child that has ended', async (t) => {
+  const when = "arrived.completed >= 2 && data.z == 'yes'"
+  const d = new Driver([three({ join: { when } }), a('after')]).start()
+  d.complete('p.x').complete('p.y')
+  t.equal(d.status('p'), 'running', 'two, yet not the one that counts')
+  d.complete('p.z', 'yes')
+  t.equal(d.status('after'), 'running')
+  d.complete('after').checkReplay(t)
+  t.equal(d.state.status, 'completed')
+})
+
+t.test('a join by condition cancels the rest when it holds', async (t) => {
+  const d = new Driver([three({ join: { when: "data.y == 'no'" } })]).start()
+  d.take()
+  d.complete('p.y', 'no').checkReplay(t)
+  t.same(d.take(), ['abort p.x', 'abort p.z'])
+  t.same(d.state.output, { y: 'no' })
+})
+
+t.test(
+  'a condition that never holds fails the parallel when all have ended, with the error of a child if one failed',
+  async (t) => {
+    const d = new Driver([three({ join: { when: 'false' } })]).start()
+    d.complete('p.x').complete('p.y').complete('p.z').checkReplay(t)
+    t.match(d.state.error, {
+      type: 'JoinNotReached',
+      message: 'all 3 steps have ended, and the condition is false: false',
+    })
+    const other = new Driver([three({ join: { when: 'arrived.failed > 1' } })]).start()
+    other.complete('p.x').fail('p.y').complete('p.z').checkReplay(t)
+    t.match(other.state.error, { type: 'ConnectionError', stepPath: 'p.y' })
+  },
+)
+
+t.test('a condition that fails to be evaluated fails the parallel; a retry asks it again', async (t) => {
+  const d = new Driver([three({ join: { when: 'nothing > arrived.completed' } })]).start()
+  d.complete('p.x').checkReplay(t)
+  t.match(d.state.error, { type: 'ExpressionError', stepPath: 'p' })
+  d.take()
+  d.fact({ type: 'execution.retried', data: {} }).checkReplay(t)
+  t.match(d.state.error, { type: 'ExpressionError' }, 'it is asked before any child ends again')
+})
+
+t.test('children that end while the condition is asked are counted: it is asked once more', async (t) => {
+  const set = (id: string) => of('set', id, { variables: { [id]: 1 } })
+  const d = new Driver([par('p', [set('x'), set('y'), set('z')], { join: { when: 'arrived.completed == 3' } })])
+  d.start().checkReplay(t)
+  t.equal(d.state.status, 'completed')
+})
+
+t.test('a join asked while the execution is held is asked again at resume', async (t) => {
+  const d = new Driver([three({ join: { when: 'arrived.completed == 1' } })]).start()
+  d.fact({ type: 'execution.pause_requested', data: {} })
+  d.complete('p.x').complete('p.y').complete('p.z')
+  t.equal(d.state.status, 'paused')
+  d.fact({ type: 'execution.resumed', data: {} }).checkReplay(t)
+  t.same(d.state.error?.type, 'JoinNotReached', 'it holds for what there is then')
 })
