@@ -8,6 +8,7 @@ import { FORMAT } from './core/state.ts'
 import { executionKeyOf } from './execution-key.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
+import { pendingRow } from './pending-row.ts'
 import { scheduled } from './scheduled.ts'
 
 /** What an execution is started with. */
@@ -185,16 +186,12 @@ export class Starts {
 
   #rowOf(request: StartRequest, version: number, format: number): ExecutionRow {
     const { clock } = this.#parts
-    const now = clock.now()
     const { startAt } = request
-    return {
-      id: clock.newId(),
+    return pendingRow(clock, {
       namespace: 'default',
       workflowId: request.workflowId,
       workflowVersion: version,
       format,
-      status: 'pending',
-      requested: null,
       triggeredBy: request.triggeredBy ?? null,
       correlationId: request.correlationId ?? null,
       traceparent: request.traceparent ?? null,
@@ -202,17 +199,8 @@ export class Starts {
       tags: request.tags ?? [],
       priority: request.priority ?? 0,
       input: request.input ?? null,
-      output: null,
-      error: null,
-      owner: null,
-      wakeAt: startAt !== undefined && startAt > now ? startAt : null,
-      parentExecutionId: null,
-      lastSeq: 0,
-      createdAt: now,
-      startedAt: null,
-      completedAt: null,
-      updatedAt: now,
-    }
+      wakeAt: startAt !== undefined && startAt > clock.now() ? startAt : null,
+    })
   }
 }
 
