@@ -2,6 +2,7 @@ import type { StepPlan } from './plan.ts'
 import { action } from './steps/action.ts'
 import { completeStep } from './steps/complete.ts'
 import { condition } from './steps/condition.ts'
+import { emitStep } from './steps/emit.ts'
 import { failStep } from './steps/fail.ts'
 import { foreachStep } from './steps/foreach.ts'
 import { parallel } from './steps/parallel.ts'
@@ -34,6 +35,7 @@ const languages = {
   wait: waitStep,
   wait_for_signal: waitForSignalStep,
   sub_workflow: subWorkflowStep,
+  emit: emitStep,
 }
 
 export type StepType = keyof typeof languages

@@ -3,6 +3,7 @@ import type { Json, JsonObject } from './json.ts'
 import type { ActionPlan } from './steps/action.ts'
 import type { CompletePlan } from './steps/complete.ts'
 import type { ConditionPlan } from './steps/condition.ts'
+import type { EmitPlan } from './steps/emit.ts'
 import type { FailPlan } from './steps/fail.ts'
 import type { ForeachPlan } from './steps/foreach.ts'
 import type { ParallelPlan } from './steps/parallel.ts'
@@ -22,6 +23,7 @@ export type {
   ActionPlan,
   CompletePlan,
   ConditionPlan,
+  EmitPlan,
   FailPlan,
   ForeachPlan,
   ParallelPlan,
@@ -94,6 +96,7 @@ export type StepPlan =
   | ActionPlan
   | CompletePlan
   | ConditionPlan
+  | EmitPlan
   | FailPlan
   | ForeachPlan
   | ParallelPlan

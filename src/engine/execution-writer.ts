@@ -14,12 +14,19 @@ export interface WriterOutcomes {
   abandoned(error: Error): void
 }
 
+interface Waiter {
+  resolve(): void
+  reject(error: Error): void
+}
+
 /** What one execution writes: one append is in flight at a time, the next one gathers in the draft meanwhile. */
 export class ExecutionWriter implements AppendSink {
   readonly #row: ExecutionRow
   readonly #services: Services
   readonly #outcomes: WriterOutcomes
-  readonly #waiters: { resolve(): void; reject(error: Error): void }[] = []
+  /** Who waits for the append that is in flight, and for the one that gathers. */
+  #waiters: Waiter[] = []
+  #nextWaiters: Waiter[] = []
   /** When the newest event was that is in the journal or on its way there; ms since 1970. A rollback does not turn it back. */
   lastAt: number
   #draft = new Draft()
@@ -62,7 +69,8 @@ export class ExecutionWriter implements AppendSink {
   /** Resolves when all that was recorded so far is committed; rejects when it never will be. */
   written(): Promise<void> {
     if (this.isIdle) return Promise.resolve()
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
+    const waiters = this.#draft.isEmpty ? this.#waiters : this.#nextWaiters
+    return new Promise((resolve, reject) => waiters.push({ resolve, reject }))
   }
 
   /** Sends the draft unless it is empty or another append is in flight. Answers true when it gives the execution away. */
@@ -70,6 +78,8 @@ export class ExecutionWriter implements AppendSink {
     if (this.#inFlight !== null || this.#draft.isEmpty) return false
     const draft = this.#draft
     this.#draft = new Draft()
+    this.#waiters = this.#nextWaiters
+    this.#nextWaiters = []
     this.lastAt = draft.events.at(-1)!.at
     const before = this.#image
     const image = imageOf(state, draft, before, this.#services)
@@ -83,20 +93,21 @@ export class ExecutionWriter implements AppendSink {
 
   /** Nobody waits for it any more. */
   giveUp(error: Error): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+    for (const waiter of [...this.#waiters.splice(0), ...this.#nextWaiters.splice(0)]) waiter.reject(error)
   }
 
   committed(append: Append): void {
     const effects = this.#inFlight!
     this.#basis = null
     this.#inFlight = null
-    if (this.#draft.isEmpty) for (const waiter of this.#waiters.splice(0)) waiter.resolve()
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve()
     this.#outcomes.committed(append, effects)
   }
 
   /** The draft stands on what was refused: it is thrown away, all but the requests that it was to answer. */
   rejected(append: Append, error: Error): void {
     this.#inFlight = null
+    this.#nextWaiters.unshift(...this.#waiters.splice(0))
     const { inboxKeys } = this.#draft
     this.#draft = new Draft()
     this.#draft.inboxKeys.push(...append.inboxKeys, ...inboxKeys)

@@ -67,13 +67,13 @@ export class Executor implements WriterOutcomes {
     this.#timers = new Timers(services.clock)
     this.#room = new StateRoom(row.id, services, read?.bytes ?? 0)
     const record = (fact: Fact): void => this.record(fact)
+    const look = (): void => this.#turn()
     this.#attempts = new Attempts(row, plan, services, this.#room, record)
     this.#snapshots = new Snapshots(row.id, plan.checkpoints.compact, services)
-    this.#outgoing = new Outgoing(row, plan, services, () => this.#state, record, this.#writer)
+    this.#outgoing = new Outgoing(row, plan, services, this.#writer, () => this.#state, record, look)
     this.#parking = new Parking(this.#timers, services, {
       isQuiet: () => this.#writer.isIdle && this.#attempts.areOver && this.#outgoing.isIdle && this.#facts.isEmpty,
-      record,
-      look: () => this.#turn(),
+      ...{ record, look },
     })
   }
 

@@ -1,63 +1,61 @@
-import type { Json } from '../definition/json.ts'
 import type { Plan, SubWorkflowPlan } from '../definition/plan.ts'
-import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
 import { type ChildEnd, childFact, endForParent, endOf } from './child-end.ts'
-import { childrenOf, DEEPEST, MOST_CHILDREN } from './core/children.ts'
+import { childStart } from './child-start.ts'
+import { childrenOf } from './core/children.ts'
 import type { Command } from './core/command.ts'
-import { dataOf } from './core/data.ts'
-import type { Event, ExecutionError, Fact } from './core/event.ts'
-import { StepScope } from './core/scope.ts'
+import type { Event, Fact } from './core/event.ts'
 import type { ExecutionState, StepState } from './core/state.ts'
-import { planOf } from './core/turn.ts'
+import { isHeld, planOf } from './core/turn.ts'
 import type { Draft } from './draft.ts'
+import { emission } from './emission.ts'
 import { errorFact } from './error-fact.ts'
-import { stepError } from './evaluate.ts'
 import type { ExecutionWriter } from './execution-writer.ts'
-import { infoOf } from './facts.ts'
 import { roughBytes } from './json-size.ts'
-import { scheduled } from './scheduled.ts'
+import { askAgainIn, type Finding, isWorthAsking } from './look-up.ts'
 import type { Services } from './services.ts'
 
-/** How long it waits before it asks a database that does not answer again. */
-const ASK_AGAIN_MS = 1_000
 /**
  * A child that ends while it is asked may have looked at its parent before that was back in service, and told nothing: it is
  * asked so often, each time after twice as long.
  */
 const ASK_TIMES = 5
+const ASK_AGAIN_MS = 1_000
 
 /**
- * What an execution does to others: it starts children and sends messages, each in the very append that records why. A look-up
+ * What an execution does to others: it starts children, emits signals and sends messages, each in the very append that records why. A look-up
  * comes before; it changes nothing, and whoever has the execution next makes it again.
  */
 export class Outgoing {
   readonly #row: ExecutionRow
   readonly #plan: Plan
   readonly #services: Services
+  readonly #writer: Pick<ExecutionWriter, 'written'>
   readonly #state: () => ExecutionState
   readonly #record: (fact: Fact) => void
-  readonly #writer: Pick<ExecutionWriter, 'written'>
+  /** Nothing has come of a look-up: the execution may be idle now. */
+  readonly #look: () => void
   /** Paths that are being looked up, and children that are being asked. */
   #looking = new Set<string>()
-  /** Children that are about to be on record, by the paths of their steps. */
-  readonly #starts = new Map<string, Append>()
+  /** What was found and is about to be on record, by the paths of the steps that asked. */
+  readonly #findings = new Map<string, Finding>()
 
   constructor(
     row: ExecutionRow,
     plan: Plan,
     services: Services,
+    writer: Pick<ExecutionWriter, 'written'>,
     state: () => ExecutionState,
     record: (fact: Fact) => void,
-    writer: Pick<ExecutionWriter, 'written'>,
+    look: () => void,
   ) {
     this.#row = row
     this.#plan = plan
     this.#services = services
+    this.#writer = writer
     this.#state = state
     this.#record = record
-    this.#writer = writer
+    this.#look = look
   }
 
   get isIdle(): boolean {
@@ -65,13 +63,13 @@ export class Outgoing {
   }
 
   carryOut(command: Extract<Command, { type: 'look_up' | 'tell_child' | 'ask_child' }>, draft: Draft): void {
-    if (command.type === 'look_up') this.#lookUp(command.path)
+    if (command.type === 'look_up') this.#seek(command.path)
     else if (command.type === 'ask_child') void this.#ask(command.executionId, this.#looking)
     else this.#tell(draft, command)
   }
 
-  /** Answers with `child.started` or `step.failed`, unless `forget` comes first. */
-  #lookUp(path: string): void {
+  /** Answers with what was found, unless `forget` comes first. */
+  #seek(path: string): void {
     if (this.#looking.has(path)) return
     this.#looking.add(path)
     void this.#answer(path, this.#looking)
@@ -80,7 +78,7 @@ export class Outgoing {
   /** What was being looked up is asked for anew, or by somebody else. */
   forget(): void {
     this.#looking = new Set()
-    this.#starts.clear()
+    this.#findings.clear()
   }
 
   #tell(draft: Draft, { executionId, action }: Extract<Command, { type: 'tell_child' }>): void {
@@ -91,11 +89,17 @@ export class Outgoing {
 
   /** Puts beside an event what goes with it. */
   accompany(draft: Draft, event: Event): void {
-    if (event.type === 'child.started') {
-      draft.start(this.#starts.get(event.path)!)
-      this.#starts.delete(event.path)
-    }
+    if (this.#findings.size > 0) this.#accompanyFinding(draft, event)
     if (ends.has(event.type)) this.tellParent(draft)
+  }
+
+  #accompanyFinding(draft: Draft, event: Event): void {
+    const path = 'path' in event ? event.path : ''
+    const finding = this.#findings.get(path)
+    // What else has become of the step meanwhile takes nothing with it.
+    if (finding === undefined || finding.fact.data !== event.data) return
+    finding.accompany!(draft)
+    this.#findings.delete(path)
   }
 
   /** The execution has ended. */
@@ -120,17 +124,18 @@ export class Outgoing {
     }
     looking.delete(mark)
     if (end !== null && isAsked()) this.#record(childFact(end, this.#state()))
+    else if (looking === this.#looking) this.#look()
   }
 
   /** The child's row, null when it was removed; undefined when nobody asks any more. */
   async #childAt(executionId: string, isAsked: () => boolean): Promise<ExecutionRow | null | undefined> {
-    const { store, log } = this.#services
-    while (isAsked()) {
+    const { store, log, clock } = this.#services
+    for (let failures = 1; isAsked(); failures++) {
       try {
         return await store.findExecution(executionId)
       } catch (err) {
         log.warn({ executionId: this.#row.id, err }, 'a child cannot be asked just now; it is tried again')
-        await this.#pause(ASK_AGAIN_MS)
+        await this.#pause(askAgainIn(failures, clock.random()))
       }
     }
     return undefined
@@ -141,112 +146,52 @@ export class Outgoing {
   }
 
   async #answer(path: string, looking: Set<string>): Promise<void> {
-    const fact = await this.#find(path, looking)
+    const finding = await this.#find(path, looking)
     if (looking !== this.#looking) return
     looking.delete(path)
-    if (fact !== null) this.#record(fact)
+    if (finding === null) return this.#look()
+    if (finding.accompany !== undefined) this.#findings.set(path, finding)
+    this.#record(finding.fact)
   }
 
-  /** Null: nobody asks any more. */
-  async #find(path: string, looking: Set<string>): Promise<Fact | null> {
-    const { plans, log } = this.#services
-    for (;;) {
-      const step = this.#state().steps.get(path)
-      if (looking !== this.#looking || step?.deciding !== true) return null
-      const plan = planOf(this.#plan, step) as SubWorkflowPlan
+  /** Null: nobody asks any more, or only after a pause. */
+  async #find(path: string, looking: Set<string>): Promise<Finding | null> {
+    const { clock, log } = this.#services
+    for (let failures = 1; ; failures++) {
+      const step = this.#asking(path, looking)
+      if (step === null) return null
       try {
-        const { namespace } = this.#row
-        const found = await plans.forStartNamed(namespace, plan.workflow, plan.version ?? undefined)
-        if (looking !== this.#looking || step.deciding !== true) return null
-        return this.#childOf(plan, step, found)
+        const find = await this.#lookUp(step)
+        return this.#asking(path, looking) === step ? find() : null
       } catch (thrown) {
-        if (thrown instanceof CairnError && thrown.status !== 503)
-          return failed(step, errorFact('SubWorkflowUnavailable', thrown.message, path))
-        log.warn(
-          { executionId: this.#row.id, path, err: thrown },
-          'the sub-workflow cannot be looked up just now; it is tried again',
-        )
-        await this.#pause(ASK_AGAIN_MS)
+        const about = { executionId: this.#row.id, path, err: thrown }
+        if (!isWorthAsking(thrown)) {
+          const error = errorFact('InternalError', `a bug in the engine: ${(thrown as Error).message}`, path)
+          log.error({ ...about, errorId: error.errorId }, 'what a step needs cannot be looked up')
+          return { fact: { type: 'step.failed', path, data: { error, retryAt: null } } }
+        }
+        const waitMs = askAgainIn(failures, clock.random())
+        log.warn({ ...about, waitMs }, 'what a step needs cannot be looked up just now; it is tried again')
+        await this.#pause(waitMs)
       }
     }
   }
 
-  #childOf(plan: SubWorkflowPlan, step: StepState, found: { workflowId: string; version: number; plan: Plan }): Fact {
-    const { path } = step
+  /** The step that waits for an answer still. While the execution is held nothing goes on: `resume` asks again. */
+  #asking(path: string, looking: Set<string>): StepState | null {
     const state = this.#state()
-    const depth = (state.parent?.depth ?? 0) + 1
-    if (depth > DEEPEST)
-      return failed(step, errorFact('SubWorkflowDepthExceeded', `sub-workflows nest at most ${DEEPEST} deep`, path))
-    if (Object.keys(childrenOf(state)).length >= MOST_CHILDREN)
-      return failed(step, errorFact('TooManyChildren', `an execution has at most ${MOST_CHILDREN} live children`, path))
-    const input = this.#inputOf(plan, step, found.plan)
-    if ('error' in input) return failed(step, input.error)
-    const row = this.#rowOf(found.workflowId, found.version, found.plan.format, input.value)
-    const parent = { executionId: this.#row.id, path, depth, isAwaited: plan.mode === 'wait' }
-    this.#starts.set(path, scheduled(row, this.#services.clock, parent))
-    const data = { executionId: row.id, workflowId: found.workflowId, workflowVersion: found.version }
-    return { type: 'child.started', path, data }
+    const step = state.steps.get(path)
+    return looking === this.#looking && step?.deciding === true && !isHeld(state) ? step : null
   }
 
-  #inputOf(plan: SubWorkflowPlan, step: StepState, childPlan: Plan): { value: Json } | { error: ExecutionError } {
-    const state = this.#state()
-    const { path } = step
-    const { maxPayloadBytes } = this.#services.limits
-    try {
-      const scope = new StepScope(this.#plan, state, step, infoOf(this.#row, state))
-      const value = (plan.input === null ? dataOf(this.#plan, state, step) : plan.input.render(scope)) ?? null
-      const bytes = Buffer.byteLength(JSON.stringify(value))
-      if (bytes > maxPayloadBytes)
-        return {
-          error: errorFact(
-            'PayloadTooLarge',
-            `the child's input is ${bytes} bytes; at most ${maxPayloadBytes} are taken`,
-            path,
-          ),
-        }
-      const faults = childPlan.inputFaults(value)
-      if (faults.length === 0) return { value }
-      const error = errorFact('ValidationError', `the input does not fit the inputSchema of "${plan.workflow}"`, path)
-      return { error: { ...error, details: { faults: faults as unknown as Json } } }
-    } catch (thrown) {
-      return { error: stepError(thrown, step) }
-    }
-  }
-
-  #rowOf(workflowId: string, workflowVersion: number, format: number, input: Json): ExecutionRow {
-    const { clock } = this.#services
-    const { id, namespace, triggeredBy, correlationId, traceparent, priority } = this.#row
-    const now = clock.now()
-    return {
-      id: clock.newId(),
-      ...{ namespace, workflowId, workflowVersion, triggeredBy, correlationId, traceparent, priority, input },
-      // A node of an older release would run it, and not tell the parent.
-      format: Math.max(CHILD_FORMAT, format),
-      status: 'pending',
-      requested: null,
-      executionKey: null,
-      tags: [],
-      output: null,
-      error: null,
-      owner: null,
-      wakeAt: null,
-      parentExecutionId: id,
-      lastSeq: 0,
-      createdAt: now,
-      startedAt: null,
-      completedAt: null,
-      updatedAt: now,
-    }
+  async #lookUp(step: StepState): Promise<() => Finding> {
+    const plan = planOf(this.#plan, step)
+    const seeker = { row: this.#row, plan: this.#plan, services: this.#services, state: this.#state }
+    if (plan.type !== 'emit') return childStart(seeker, plan as SubWorkflowPlan, step)
+    // Itself, and the children that it has just started, are to be found too.
+    await this.#writer.written()
+    return emission(seeker, plan, step)
   }
 }
 
-/** The format that brought sub-workflows. */
-const CHILD_FORMAT = 2
-
 const ends: ReadonlySet<Event['type']> = new Set(['execution.completed', 'execution.failed', 'execution.cancelled'])
-
-const failed = ({ path }: StepState, error: ExecutionError): Fact => ({
-  type: 'step.failed',
-  path,
-  data: { error, retryAt: null },
-})

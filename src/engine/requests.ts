@@ -29,7 +29,8 @@ export interface ControlAnswer {
 }
 
 const ANSWER_WITHIN_MS = 5_000
-const MOST_SIGNALS = 1_000
+/** Signals that no step has taken, of one execution; beyond it nobody may leave another. */
+export const MOST_SIGNALS = 1_000
 
 /** The way of everything that reaches an execution from outside: durably into its inbox, then to its owner. */
 export class Requests {

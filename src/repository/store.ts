@@ -13,6 +13,7 @@ import { findKey, insertInboxKeyed, insertWorkflowKeyed, startKeyed } from './id
 import { countSignals, inboxOf, inboxOfOwner, insertInbox } from './inbox.ts'
 import { Lane, type LaneWriter } from './lane.ts'
 import { databaseNow, heartbeat, registerNode, removeNode, removeOtherNodes, sweep } from './nodes.ts'
+import { receivers } from './receivers.ts'
 import { deleteSnapshotsBefore, insertSnapshot, newestSnapshot, newestSnapshots } from './snapshots.ts'
 import { foldStatistics, readStatistics, stepMedians } from './statistics.ts'
 import { activateVersion, deprecateVersion, findVersion, listVersions } from './workflow-versions.ts'
@@ -48,6 +49,7 @@ export const createStore = (database: Database) => ({
   inboxOf: bind(inboxOf, database),
   inboxOfOwner: bind(inboxOfOwner, database),
   countSignals: bind(countSignals, database),
+  receivers: bind(receivers, database),
   registerNode: bind(registerNode, database),
   heartbeat: bind(heartbeat, database),
   databaseNow: bind(databaseNow, database),

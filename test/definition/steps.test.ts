@@ -50,6 +50,8 @@ t.test('good steps of every type have no faults', async (t) => {
       { timeoutMs: 5 },
     ),
     step('sub_workflow', { workflow: 'billing', mode: 'fire_and_forget', parentClosePolicy: 'wait' }),
+    step('emit', { signal: '{{ data.name }}', to: { executionId: ['{{ data.id }}'] }, payload: { n: '{{ data.n }}' } }),
+    step('emit', { signal: 'go', to: { workflow: 'order', executionKey: '{{ input.id }}' }, onNobody: 'fail' }),
     step('race', { branches: [{ name: 'a', steps: [echo('x')] }, { steps: [echo('y')] }], decidedBy: 'all_steps' }),
   ]
   for (const one of good) t.strictSame(faults(one), [], JSON.stringify(one))
@@ -261,5 +263,21 @@ t.test('a sub_workflow names a workflow, and its parent can only wait for what i
   t.match(faults(step('sub_workflow', { workflow: '', version: 0 })).join(), /config\/workflow.*config\/version/)
   t.strictSame(faults(step('sub_workflow', { workflow: 'billing', parentClosePolicy: 'wait' })), [
     `${at}/parentClosePolicy: wait is for fire_and_forget: a step that waits goes on when its child has ended`,
+  ])
+})
+
+t.test('an emit says to whom: by ids alone, or by what narrows', async (t) => {
+  t.match(faults(step('emit', { signal: '' })).join(), /config\/signal.*config\/to/)
+  t.match(faults(step('emit', { signal: 'go', to: {} })), [new RegExp(`^${at}/to: `)])
+  t.match(faults(step('emit', { signal: 'go', to: { tag: 'x' } })), [new RegExp(`^${at}/to/tag: `)])
+  t.strictSame(faults(step('emit', { signal: 'go', to: { executionId: 'x', workflow: 'order' } })), [
+    `${at}/to/executionId: names the receivers by itself; leave the others out`,
+  ])
+  t.strictSame(faults(step('emit', { signal: 'go', to: { workflow: 'order' } })), [
+    `${at}/to/workflow: only narrows; give correlationId or executionKey too`,
+  ])
+  t.match(faults(step('emit', { signal: '{{ nope( }}', to: { correlationId: '{{ steps.no.output }}' } })), [
+    new RegExp(`^${at}/signal: `),
+    new RegExp(`^${at}/to/correlationId: .*"no"`),
   ])
 })

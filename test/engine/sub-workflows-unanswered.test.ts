@@ -56,3 +56,35 @@ t.test(
     }
   },
 )
+
+t.test('a signal that is emitted arrives once, though no flush is answered at first', async (t) => {
+  const { url: databaseUrl } = await createTestDatabase(t)
+  const engine = await startEngine(t, {}, { databaseUrl, maxRunning: 2 }, { openStorage: unanswered })
+  await startEngine(t, {}, { databaseUrl, maxRunning: 2 }, { openStorage: unanswered })
+  const listener = await engine.createWorkflow({
+    name: 'listener',
+    steps: [{ id: 'w', type: 'wait_for_signal', config: { signal: 'enough' } }],
+  })
+  const ids = await Promise.all(
+    [1, 2, 3].map(() => engine.startExecution(listener.id, 'test', null, { correlationId: 'c' })),
+  )
+  const sender = await engine.createWorkflow({
+    name: 'sender',
+    steps: ['one', 'two', 'enough'].map((signal) => ({
+      id: signal,
+      type: 'emit',
+      config: { signal, to: { correlationId: 'c', workflow: 'listener' } },
+    })),
+  })
+  const id = await engine.startExecution(sender.id, 'test')
+  t.match(await engine.waitForEnd(id, 60_000), { status: 'completed' })
+  for (const listening of ids) {
+    t.match(await engine.waitForEnd(listening, 60_000), { status: 'completed' })
+    const received = (await journalOf(engine, listening)).filter(({ type }) => type === 'signal.received')
+    t.same(
+      received.map(({ data }) => (data as { signal: { name: string } }).signal.name),
+      ['one', 'two', 'enough'],
+    )
+    t.same(await engine.store.inboxOf([listening]), [])
+  }
+})

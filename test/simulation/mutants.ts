@@ -117,9 +117,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a child is started by an append of its own',
-    file: 'src/engine/outgoing.ts',
-    from: 'draft.start(this.#starts.get(event.path)!)',
-    to: 'this.#services.journal.append(this.#starts.get(event.path)!, { committed() {}, rejected() {}, abandoned() {} })',
+    file: 'src/engine/child-start.ts',
+    from: 'accompany: (draft) => draft.start(start)',
+    to: 'accompany: () => services.journal.append(start, { committed() {}, rejected() {}, abandoned() {} })',
   },
   {
     name: 'a child that its parent lets go is not told',

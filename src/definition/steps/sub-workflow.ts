@@ -29,7 +29,11 @@ const schema = Type.Object(
     config: Type.Object(
       {
         workflow: {
-          ...storedText(200, 'The name of the workflow to run; its own name is allowed', 1),
+          ...storedText(
+            200,
+            'The name of the workflow to run; its own name is allowed. Of two that run each other, create the first without the step, then the second, then give the first its step as a new version',
+            1,
+          ),
           examples: ['billing'],
         },
         version: Type.Optional(

@@ -9,7 +9,7 @@ export type Command =
   | { readonly type: 'evaluate_when'; readonly path: string }
   /** Evaluate what a step needs to go on; answer with the fact that its type's `decide` finds, or `step.failed`. */
   | { readonly type: 'decide'; readonly path: string }
-  /** Look up what a step needs of the world outside of the execution; answer with `child.started` or `step.failed`. */
+  /** Look up what a step needs of the world outside of the execution; answer with `child.started`, `step.completed` or `step.failed`. */
   | { readonly type: 'look_up'; readonly path: string }
   /** Leave a request in the inbox of a child, with the event that caused it. */
   | { readonly type: 'tell_child'; readonly executionId: string; readonly action: 'pause' | 'resume' | 'cancel' }

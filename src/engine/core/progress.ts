@@ -234,6 +234,7 @@ function remainingMs(plan: StepPlan, path: string, state: ExecutionState, median
     case 'wait':
       return dueIn(step, now)
     case 'complete':
+    case 'emit':
     case 'fail':
     case 'set':
     case 'wait_for_signal':

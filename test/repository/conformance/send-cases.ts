@@ -57,6 +57,35 @@ export const sendCases: Cases = {
     )
   },
 
+  'receivers are the live executions that an address means, with the signals in their inboxes': async (
+    t,
+    { store },
+  ) => {
+    const given = ['pending', 'running', 'waiting', 'paused', 'completed', 'failed', 'cancelled'] as const
+    const rows = given.map((status) => ({ status, wakeAt: past, correlationId: 'c-1' }))
+    const ids = await inserted(t, store, ...rows, { status: 'paused', correlationId: 'c-2' })
+    const [first, second, third, fourth] = ids as [string, string, string, string]
+    const other = ids.at(-1)!
+    await store.insertInbox(itemFor(second))
+    await store.insertInbox(itemFor(second, { kind: 'pause', name: null }))
+    const live = [first, second, third, fourth].sort().map((id) => ({ id, signals: id === second ? 1 : 0 }))
+    const self = v7()
+    t.same(await store.receivers('default', { correlationId: 'c-1', except: self }, 10), live)
+    t.same(await store.receivers('default', { correlationId: 'c-1', except: self }, 2), live.slice(0, 2))
+    t.same(
+      await store.receivers('default', { correlationId: 'c-1', except: first }, 10),
+      live.filter(({ id }) => id !== first),
+    )
+    t.same(
+      await store.receivers('default', { executionIds: [...ids, v7()] }, 10),
+      [...live, { id: other, signals: 0 }].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    )
+    t.same(await store.receivers('default', { executionIds: [] }, 10), [])
+    t.same(await store.receivers('elsewhere', { executionIds: ids }, 10), [])
+    t.same(await store.receivers('default', { correlationId: 'c-1', workflow: 'nobody', except: self }, 10), [])
+    t.same(await store.receivers('default', { correlationId: 'c-1', executionKey: 'nobody', except: self }, 10), [])
+  },
+
   'an append sends to what it starts, and to who changes in the same flush': async (t, { store }) => {
     const { node, lane } = await registered(t, store)
     const parent = executionRow({ owner: node })

@@ -1,10 +1,12 @@
 import type { Json } from '../../../src/definition/json.ts'
 import type { EventType, JournalEvent } from '../../../src/engine/core/event.ts'
+import { isFinished } from '../../../src/engine/core/state.ts'
 import type { JournalRange } from '../../../src/repository/events.ts'
 import type { ExecutionRow } from '../../../src/repository/execution-row.ts'
 import type { ExecutionChange, ExecutionView } from '../../../src/repository/executions.ts'
 import type { InboxItem } from '../../../src/repository/inbox.ts'
 import type { Portion } from '../../../src/repository/portion.ts'
+import type { Address, Receiver } from '../../../src/repository/receivers.ts'
 import type { Snapshot } from '../../../src/repository/snapshots.ts'
 import type { EventRow, StoredRow, Tables } from './tables.ts'
 
@@ -133,4 +135,25 @@ export function newestSnapshot({ snapshots }: Tables, executionId: string, throu
   if (newest === undefined) return null
   const [seq, { state, createdAt }] = newest
   return { executionId, seq, state: JSON.parse(state) as Json, createdAt }
+}
+
+export function receivers(tables: Tables, namespace: string, address: Address, limit: number): Receiver[] {
+  const isMeant = (row: StoredRow): boolean => {
+    if ('executionIds' in address) return address.executionIds.includes(row.id)
+    const { correlationId, executionKey, workflow, except } = address
+    return (
+      row.id !== except &&
+      (correlationId === undefined || row.correlationId === correlationId) &&
+      (executionKey === undefined || row.executionKey === executionKey) &&
+      (workflow === undefined || tables.workflows.get(row.workflowId)?.name === workflow)
+    )
+  }
+  return [...tables.executions.values()]
+    .filter((row) => row.namespace === namespace && !isFinished(row.status) && isMeant(row))
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .slice(0, limit)
+    .map(({ id }) => ({
+      id,
+      signals: inbox(tables, (other) => other === id).filter(({ kind }) => kind === 'signal').length,
+    }))
 }

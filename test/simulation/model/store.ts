@@ -118,6 +118,7 @@ export function modelStore(wire: Wire): ModelStore {
       ask((tables) => reads.inbox(tables, (id) => tables.executions.get(id)?.owner === node).slice(0, limit)),
     countSignals: (id) =>
       ask((tables) => reads.inbox(tables, (other) => other === id).filter(({ kind }) => kind === 'signal').length),
+    receivers: (namespace, address, limit) => ask((tables) => reads.receivers(tables, namespace, address, limit)),
     registerNode: (options) => wire.send(nodes.registerStatement(options), PULSE_MS),
     heartbeat: (id, leaseMs) => wire.send(nodes.heartbeatStatement(id, leaseMs), PULSE_MS),
     databaseNow: () => wire.send(nodes.nowStatement, PULSE_MS),

@@ -7,6 +7,7 @@ import type { Turn } from '../turn.ts'
 import * as action from './action.ts'
 import * as complete from './complete.ts'
 import * as condition from './condition.ts'
+import * as emit from './emit.ts'
 import * as fail from './fail.ts'
 import * as foreach from './foreach.ts'
 import * as parallel from './parallel.ts'
@@ -94,6 +95,7 @@ const behaviours: Readonly<Record<StepPlan['type'], StepBehaviour>> = {
   wait,
   wait_for_signal: waitForSignal,
   sub_workflow: subWorkflow,
+  emit,
 }
 
 export const behaviourOf = (plan: StepPlan): StepBehaviour => behaviours[plan.type]
