@@ -1,5 +1,7 @@
 import t from 'tap'
+import { circuitCases } from './conformance/circuit-cases.ts'
 import { claimCases } from './conformance/claim-cases.ts'
+import { executionKeyCases } from './conformance/execution-key-cases.ts'
 import { flushCases } from './conformance/flush-cases.ts'
 import { nodeCases } from './conformance/node-cases.ts'
 import { readCases } from './conformance/read-cases.ts'
@@ -9,7 +11,10 @@ import { openModel, openPostgres } from './conformance/sides.ts'
 
 // The simulation proves something about the engine only as far as its model of PostgreSQL answers as PostgreSQL does.
 
-const cases = { ...flushCases, ...claimCases, ...nodeCases, ...requestCases, ...readCases, ...sendCases }
+const cases = {
+  ...{ ...flushCases, ...claimCases, ...nodeCases, ...requestCases, ...readCases, ...sendCases },
+  ...{ ...circuitCases, ...executionKeyCases },
+}
 
 // Every case has a database of its own.
 t.setTimeout(240_000)

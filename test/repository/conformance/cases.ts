@@ -11,6 +11,8 @@ export type Cases = Record<string, (t: Test, side: Side) => Promise<void>>
 /** ms since 1970, by either side's clock. */
 export const past = 1_700_000_000_000
 export const future = 4_000_000_000_000
+/** ms. */
+export const hour = 3_600_000
 /** A claim of whatever there is. */
 export const all = { limit: 100, room: 100, formats: [1] }
 

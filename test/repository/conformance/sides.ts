@@ -1,9 +1,11 @@
 import type { Test } from 'tap'
+import { type Circuits, createCircuits } from '../../../src/repository/circuit-breakers.ts'
 import { openDatabase } from '../../../src/repository/connection.ts'
 import { createStore } from '../../../src/repository/store.ts'
 import { until } from '../../harness/condition.ts'
 import { startCutter } from '../../harness/cutter.ts'
 import { createTestStore } from '../../harness/rows.ts'
+import { modelCircuits } from '../../simulation/model/circuits.ts'
 import type { LockMode } from '../../simulation/model/locks.ts'
 import { Server } from '../../simulation/model/server.ts'
 import { type ModelStore, modelStore } from '../../simulation/model/store.ts'
@@ -19,6 +21,7 @@ export interface Held {
 /** A store under test, and what the cases need of its surroundings beside it. */
 export interface Side {
   readonly store: ModelStore
+  readonly circuits: Circuits
   /** How many rows of statistics there are. */
   counted(): Promise<number>
   /** A failover: the database no longer has this event. */
@@ -57,6 +60,7 @@ export async function openPostgres(t: Test): Promise<Side> {
     `SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND ${state}`
   const side: Side = {
     store,
+    circuits: createCircuits(database),
     async counted() {
       const { rows } = await database.pool.query('SELECT count(*)::integer AS count FROM execution_statistics')
       return rows[0].count
@@ -128,13 +132,16 @@ export async function openModel(): Promise<Side> {
     committed: () => {},
   }
   const { tables, locks } = server
-  const { store, elapse } = driven(world, modelStore(new Wire(server, network, null)))
+  const wire = new Wire(server, network, null)
+  const { drive, elapse } = driving(world)
+  const store = drive(modelStore(wire))
   const waiting = async (count: number, withinMs = CALL_MS): Promise<void> => {
     const came = await world.run(() => locks.waiting === count, world.now + withinMs)
     if (!came) throw new Error(`this did not come about: ${count} wait`)
   }
   const side: Side = {
     store,
+    circuits: drive(modelCircuits(wire)),
     counted: async () => tables.statistics.length,
     loseEvent: async (executionId, seq) => void tables.events.get(executionId)!.delete(seq),
     loseMarks: async (node) => {
@@ -175,8 +182,8 @@ export async function openModel(): Promise<Side> {
   return side
 }
 
-/** The store, with the world going on for whoever awaits an answer: until it is there, or waits for something else to happen. */
-function driven(world: World, store: ModelStore): { readonly store: ModelStore; elapse(): Promise<void> } {
+/** `drive` lets the world go on for whoever awaits an answer: until it is there, or waits for something else to happen. */
+function driving(world: World) {
   const elapse = async (isOver = (): boolean => false): Promise<void> =>
     void (await world.run(isOver, world.now + CALL_MS))
   const drive = <Target extends object>(target: Target): Target =>
@@ -199,5 +206,5 @@ function driven(world: World, store: ModelStore): { readonly store: ModelStore; 
     await elapse(() => isOver)
     return answer
   }
-  return { store: drive(store), elapse }
+  return { drive, elapse: () => elapse() }
 }

@@ -9,7 +9,7 @@ import type { KeyRow, Tables } from './tables.ts'
 
 export type Found = KeyRow
 
-const nameOf = ({ namespace, route, key }: IdempotencyKey): string => `${namespace}\n${route}\n${key}`
+export const nameOf = ({ namespace, route, key }: IdempotencyKey): string => `${namespace}\n${route}\n${key}`
 
 export const findKey = ({ keys }: Tables, key: IdempotencyKey): Found | null => keys.get(nameOf(key)) ?? null
 

@@ -4,6 +4,7 @@ import type { LaneWriter } from '../../../src/repository/lane.ts'
 import type { Store } from '../../../src/repository/store.ts'
 import { claimStatement } from './claim.ts'
 import { connectionLost } from './errors.ts'
+import { findLiveUnderKey, startUnderKeyStatement } from './execution-keys.ts'
 import { flushStatement, markStatement } from './flush.ts'
 import * as keys from './keys.ts'
 import * as nodes from './nodes.ts'
@@ -13,7 +14,7 @@ import type { Tables } from './tables.ts'
 import type { Wire } from './wire.ts'
 import * as workflows from './workflows.ts'
 
-/** What the routes alone ask for, and starts with an executionKey: the simulation has neither. */
+/** What the routes alone ask for: the simulation has none. */
 type OfRoutes =
   | 'listExecutions'
   | 'listWorkflows'
@@ -23,8 +24,6 @@ type OfRoutes =
   | 'archiveWorkflow'
   | 'activateVersion'
   | 'deprecateVersion'
-  | 'startUnderKey'
-  | 'findLiveUnderKey'
 
 export type ModelStore = Omit<Store, OfRoutes>
 
@@ -143,6 +142,15 @@ export function modelStore(wire: Wire): ModelStore {
       const made = { resourceId: append.executionId, requestId: null }
       return (await once(key, made, keys.keyedStatement(key, made, keys.startStatement(append))))!
     },
+    startUnderKey: async (executionKey, key, append) => {
+      for (;;) {
+        const started = await wire.transact(startUnderKeyStatement(executionKey, key, append))
+        if (started !== null) return started
+        const done = await findKey(key!)
+        if (done !== null) return { type: 'replayed', executionId: done.resourceId }
+      }
+    },
+    findLiveUnderKey: (row) => ask((tables) => findLiveUnderKey(tables, row)),
     insertInboxKeyed: (key, item) => {
       const made = { resourceId: item.executionId, requestId: item.requestId }
       return once(key, made, keys.keyedInboxStatement(key, made, item))

@@ -1,3 +1,4 @@
+import type { Circuit } from '../../../src/repository/circuit-breakers.ts'
 import type { ExecutionRow } from '../../../src/repository/execution-row.ts'
 import type { IdempotencyKey } from '../../../src/repository/idempotency.ts'
 import type { InboxItem } from '../../../src/repository/inbox.ts'
@@ -56,6 +57,13 @@ export interface KeyRow extends IdempotencyKey {
   readonly requestId: string | null
 }
 
+/** A circuit, and what of it is no answer to anybody. */
+export interface CircuitRow extends Circuit {
+  readonly probeId: string | null
+  /** ms since 1970. */
+  readonly seenAt: number
+}
+
 export interface CountedRow {
   readonly workflowId: string
   readonly version: number
@@ -76,6 +84,9 @@ export class Tables {
   /** In the order of their ids once sorted: a commit may come after that of a later id. */
   readonly inbox = new Map<number, Omit<InboxItem, 'payload'> & { readonly payload: string }>()
   readonly keys = new Map<string, KeyRow>()
+  /** By workflow and key: the execution that was started last under it. */
+  readonly executionKeys = new Map<string, string>()
+  readonly circuits = new Map<string, CircuitRow>()
   readonly statistics: CountedRow[] = []
   /** The inbox's identity: taken at once, by statements that fail too. */
   nextInboxId = 1

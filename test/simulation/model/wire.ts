@@ -80,7 +80,9 @@ export class Wire {
     const network = this.#network
     return new Promise<T>((resolve, reject) => {
       const settle = this.#once(resolve, reject)
-      if (network.fate(statement.name) !== 'delivered') return settle.reject(connectionLost())
+      const fate = network.fate(statement.name)
+      // Unanswered: it is the answer to the COMMIT that gets lost.
+      if (fate !== 'delivered' && fate !== 'unanswered') return settle.reject(connectionLost())
       network.after(network.transitMs(), null, () => {
         if (!this.#server.isUp || this.#body?.isGone) return settle.reject(connectionRefused())
         const isOver = (): void => {
@@ -91,7 +93,7 @@ export class Wire {
           executed: (result, commit) => {
             network.after(network.transitMs(), this.#body, () => {
               network.after(network.transitMs(), null, () => {
-                commit(() => settle.resolve(result))
+                commit(() => (fate === 'delivered' ? settle.resolve(result) : settle.reject(connectionLost())))
                 isOver()
               })
             })
