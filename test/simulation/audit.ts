@@ -1,6 +1,7 @@
 import type { ActionPlan, Plan } from '../../src/definition/plan.ts'
 import { isFinished, parentPath } from '../../src/engine/core/state.ts'
 import { type Effect, jsonOf } from './effects.ts'
+import { Exclusion } from './exclusion.ts'
 import { hasGivenUp, isUpset, settledKinship } from './kinship.ts'
 import { Mirror } from './mirror.ts'
 import { findExecution } from './model/reads.ts'
@@ -32,6 +33,7 @@ export class Audit implements Witness {
   readonly #planNamed: Named
   readonly #isCalm: boolean
   readonly #performed = new Set<string>()
+  readonly #exclusion: Exclusion
 
   /** `isCalm`: nothing goes wrong in this run, so nothing need be done twice. */
   constructor(world: World, server: Server, planOf: (workflowId: string) => Plan, planNamed: Named, isCalm: boolean) {
@@ -40,6 +42,7 @@ export class Audit implements Witness {
     this.#planOf = planOf
     this.#planNamed = planNamed
     this.#isCalm = isCalm
+    this.#exclusion = new Exclusion(server, (rule, what) => this.fault(rule, what))
     server.witness = this
   }
 
@@ -75,6 +78,7 @@ export class Audit implements Witness {
         this.#world.note(`  ${id.slice(-4)} ${seq} ${type} ${path ?? ''} ${attempt ?? ''} ${percentage} %`)
       }
     }
+    this.#exclusion.committed(this.mirrors)
   }
 
   turnedBack(commits: number): void {
@@ -85,8 +89,10 @@ export class Audit implements Witness {
   }
 
   /** Promises 2, 3 and 4, at the moment in which an action acts. */
-  effect(node: SimulatedNode, { executionId, path, attempt, key }: Effect): void {
+  effect(node: SimulatedNode, effect: Effect): void {
     if (this.hasLostCommits) return
+    if (this.#isCalm) this.#exclusion.called(effect)
+    const { executionId, path, attempt, key } = effect
     const mirror = this.mirrors.get(executionId)
     const step = mirror?.state.steps.get(path)
     const what = `${path} attempt ${attempt} on ${node.name}`

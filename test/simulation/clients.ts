@@ -1,8 +1,10 @@
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
+import type { CircuitMode } from '../../src/repository/circuit-breakers.ts'
 import type { Audit } from './audit.ts'
+import { targetNames } from './effects.ts'
 import type { Server } from './model/server.ts'
 import type { SimulatedNode } from './node.ts'
-import type { Act, Timed } from './scenario.ts'
+import type { Act, Business, Timed } from './scenario.ts'
 import { Subscriber } from './subscriber.ts'
 import type { World } from './world.ts'
 
@@ -25,6 +27,8 @@ export class Clients {
   readonly #nodes: readonly SimulatedNode[]
   readonly #workflowIds: readonly string[]
   readonly #signals = new Map<string, { readonly executionId: string; isTaken: boolean }>()
+  /** Keys that somebody wanted for himself, by `workflow key`. */
+  readonly #vacated = new Set<string>()
   #next = 0
 
   constructor(
@@ -63,6 +67,25 @@ export class Clients {
     }
   }
 
+  /** Operators let go of all circuits. */
+  freeAll(): void {
+    for (const { key, mode } of this.#server.tables.circuits.values()) {
+      if (mode !== 'auto')
+        this.#nodeFrom(0)
+          ?.engine?.circuitBreakers.setMode(key, 'auto', null)
+          .catch(() => {})
+    }
+  }
+
+  /** Whose cancel was asked for, by those too who wanted its executionKey. */
+  mayBeCancelled(): ReadonlySet<string> {
+    const ids = new Set(this.cancelled)
+    for (const { id, workflowId, executionKey } of this.#server.tables.executions.values()) {
+      if (this.#vacated.has(`${workflowId} ${executionKey}`)) ids.add(id)
+    }
+    return ids
+  }
+
   /** Everybody who watches has heard of all that there is. After a failover that lost commits some may have heard of more. */
   get haveHeardAll(): boolean {
     return this.subscribers.every(({ executionId, seen }) => {
@@ -92,7 +115,13 @@ export class Clients {
   }
 
   async #perform(node: number, act: Act): Promise<void> {
-    if (act.type === 'start') return this.#start(node, act)
+    if (act.type === 'start') {
+      const isTwice = act.business?.isTwice === true
+      const other = isTwice ? this.#start(node + 1, act) : undefined
+      other?.catch((error: Error) => this.#world.note(`  the second start answers ${error.message}`))
+      return this.#start(node, act)
+    }
+    if (act.type === 'circuit') return this.#hold(node, targetNames[act.target]!, act.mode)
     const known = this.#known()
     const executionId = known[act.execution % Math.max(1, known.length)]
     const engine = this.#nodeFrom(node)?.engine
@@ -103,7 +132,10 @@ export class Clients {
     await this.#control(engine, executionId, act)
   }
 
-  async #start(node: number, { workflow, n, keyed, delayMs }: Extract<Act, { type: 'start' }>): Promise<void> {
+  async #start(
+    node: number,
+    { workflow, n, keyed, delayMs, business }: Extract<Act, { type: 'start' }>,
+  ): Promise<void> {
     const idempotencyKey = `key ${this.#next++}`
     const workflowId = this.#workflowIds[workflow % this.#workflowIds.length]!
     const { execution } = await this.#persist(node, keyed, (engine, clock) =>
@@ -112,6 +144,7 @@ export class Clients {
         input: { n },
         ...(keyed && { idempotencyKey }),
         ...(delayMs > 0 && { startAt: clock + delayMs }),
+        ...(business !== null && this.#under(workflowId, business)),
       }),
     )
     const { tables } = this.#server
@@ -123,10 +156,29 @@ export class Clients {
     if (!this.executions.includes(execution.id)) this.executions.push(execution.id)
   }
 
+  #under(workflowId: string, { key, reuse, conflict }: Business) {
+    // Two contradict each other, and are refused.
+    const conflictPolicy = reuse === 'reject' && conflict === 'cancel_existing' ? 'fail' : conflict
+    if (conflictPolicy === 'cancel_existing') this.#vacated.add(`${workflowId} ${key}`)
+    return { executionKey: key, reusePolicy: reuse, conflictPolicy }
+  }
+
+  /** What an operator says is in force as soon as it is answered. */
+  async #hold(node: number, target: string, mode: CircuitMode): Promise<void> {
+    const asked = this.#nodeFrom(node)?.engine
+    if (asked == null) return
+    const { updatedAt } = await asked.circuitBreakers.setMode(target, mode, null)
+    const circuit = this.#server.tables.circuits.get(target)
+    const isThere = circuit !== undefined && (circuit.updatedAt > updatedAt || circuit.mode === mode)
+    if (!isThere && !this.#audit.hasLostCommits) {
+      this.#audit.fault('an answer means that it is durable', `the circuit of ${target} is ${mode}`)
+    }
+  }
+
   async #control(
     engine: WorkflowEngine,
     executionId: string,
-    act: Exclude<Act, { type: 'start' | 'subscribe' | 'signal' | 'progress' }>,
+    act: Exclude<Act, { type: 'start' | 'subscribe' | 'signal' | 'progress' | 'circuit' }>,
   ): Promise<void> {
     if (act.type === 'cancel') this.cancelled.add(executionId)
     const before = this.#eventsOf(executionId).length

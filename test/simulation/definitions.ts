@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { childWorkflows } from './child-workflows.ts'
-import type { Script, ScriptedOutcome } from './effects.ts'
+import { type Script, type ScriptedOutcome, targetNames } from './effects.ts'
 
 /** A step before it has a name: names, dependencies and what it reads depend on where it ends up. */
 type Draft =
@@ -62,6 +62,8 @@ interface Extras {
   readonly attempts: number
   readonly retryMs: number
   readonly reads: number
+  /** What it calls; then it is tried until that is there. */
+  readonly target: number | null
   /** How its compensation ends, if it has one. */
   readonly undo: ScriptedOutcome | null
 }
@@ -77,6 +79,7 @@ const extras: fc.Arbitrary<Extras> = fc.record({
   attempts: fc.integer({ min: 1, max: 3 }),
   retryMs: fc.constantFrom(1, 40, 1_300),
   reads: fc.nat(3),
+  target: fc.option(fc.nat(1), { freq: 2, nil: null }),
   undo: fc.option(fc.constantFrom<ScriptedOutcome>('ok', 'ok', 'retryable', 'fatal'), { freq: 2, nil: null }),
 })
 
@@ -283,7 +286,7 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
   }
   if (draft.type === 'set' || draft.type === 'wait') return { id, type: draft.type, config: configOf(draft, naming) }
   if (!('extras' in draft)) return { id, type: draft.type, config: configOf(draft, naming), ...limitOf(naming) }
-  const { when, dependencies: mask, once, attempts, retryMs, reads: read, undo } = draft.extras
+  const { when, dependencies: mask, once, attempts, retryMs, reads: read, undo, target } = draft.extras
   const dependencies = isGraph ? elders.filter((_, index) => (mask >> index) & 1).map((elder) => elder.id) : []
   const common = {
     id,
@@ -296,15 +299,17 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
   }
   if (draft.type === 'action') {
     const isSlow = draft.script.outcomes.includes('slow')
+    const undoing = undo !== null && {
+      compensate: { type: 'act', outcomes: [undo, 'ok'], delayMs: 2, value: '{{ completed }}' },
+    }
+    if (target !== null) return { ...common, ...undoing, ...calling(target, draft.script, reads[read]!) }
     const retryPolicy = { maxAttempts: attempts, initialIntervalMs: retryMs, jitter: 0, maxElapsedMs: null }
     return {
       ...common,
       type: 'action',
       config: { type: 'act', ...draft.script, value: reads[read] },
       ...(isSlow && { timeoutMs: 1_000 }),
-      ...(undo !== null && {
-        compensate: { type: 'act', outcomes: [undo, 'ok'], delayMs: 2, value: '{{ completed }}' },
-      }),
+      ...undoing,
       ...(once ? { delivery: 'at_most_once' } : { retryPolicy }),
     }
   }
@@ -318,6 +323,17 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
       ...(isParallel && joinOf(draft.join, naming)),
     },
     ...limitOf(naming),
+  }
+}
+
+/** Calls a target, which may be away, until it is there: so what it comes to can be foretold. */
+function calling(target: number, { delayMs }: Script, value: string): object {
+  const retryPolicy = { maxAttempts: 1_000, initialIntervalMs: 100, maxIntervalMs: 400, jitter: 0, maxElapsedMs: null }
+  return {
+    type: 'action',
+    config: { type: 'act', outcomes: ['ok'], delayMs, value, target: targetNames[target] },
+    circuitBreaker: { failureThreshold: 1 + target, windowMs: 3_000, openMs: target === 0 ? 400 : 1_500 },
+    retryPolicy,
   }
 }
 

@@ -19,6 +19,8 @@ export interface Script {
   /** How long an attempt takes, ms; 0: it answers without a promise. */
   readonly delayMs: number
   readonly value?: Json
+  /** What it calls, which may be away for a while: then the attempt fails, whatever the script says. */
+  readonly target?: string
 }
 
 export const scriptSchema = Type.Object(
@@ -26,6 +28,7 @@ export const scriptSchema = Type.Object(
     outcomes: Type.Array(Type.Enum(['ok', 'retryable', 'fatal', 'slow'])),
     delayMs: Type.Number(),
     value: Type.Optional(Type.Unknown()),
+    target: Type.Optional(Type.String()),
   },
   { additionalProperties: false },
 )
@@ -47,23 +50,39 @@ export interface Effect {
   readonly path: string
   readonly attempt: number
   readonly key: string
+  readonly target: string | null
+}
+
+export const targetNames = ['http:one', 'http:two'] as const
+
+/** What actions call, and whether it is there. */
+export class Targets {
+  readonly away = new Set<string>()
+
+  /** Throws while the target is away. */
+  call(target: string | undefined): void {
+    if (target !== undefined && this.away.has(target)) throw new ActionError('ConnectionError', `${target} is away`)
+  }
 }
 
 /** The action `act` on one node. `onEffect` hears of each effect at the moment in which it happens. */
-export function scriptedAction(world: World, body: Body, onEffect: (effect: Effect) => void): Action {
-  const effect = ({ executionId, path, attempt, idempotencyKey: key }: ActionContext): void => {
+export function scriptedAction(world: World, body: Body, targets: Targets, onEffect: (effect: Effect) => void): Action {
+  const effect = ({ executionId, path, attempt, idempotencyKey: key }: ActionContext, target: string | null): void => {
     world.note(`    effect ${path} attempt ${attempt}`)
-    onEffect({ executionId, path, attempt, key })
+    onEffect({ executionId, path, attempt, key, target })
   }
   return defineAction({
     type: 'act',
     configSchema: scriptSchema,
+    target: (config) => config.target ?? null,
     perform(config, context): ActionResult | Promise<ActionResult> {
       const script = config as Script
       const { path, attempt } = context
+      const target = script.target ?? null
       const isSlow = script.outcomes[Math.min(attempt, script.outcomes.length) - 1] === 'slow'
       if (script.delayMs === 0 && !isSlow) {
-        effect(context)
+        effect(context, target)
+        targets.call(script.target)
         return scripted(script, path, attempt)
       }
       return new Promise((resolve, reject) => {
@@ -75,9 +94,10 @@ export function scriptedAction(world: World, body: Body, onEffect: (effect: Effe
           } catch (error) {
             return reject(error as Error)
           }
-          effect(context)
+          effect(context, target)
           world.after(isSlow ? SLOW_MS : script.delayMs, body, () => {
             try {
+              targets.call(script.target)
               resolve(scripted(script, path, attempt))
             } catch (error) {
               reject(error as Error)

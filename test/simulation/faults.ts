@@ -1,3 +1,4 @@
+import { type Targets, targetNames } from './effects.ts'
 import type { Server } from './model/server.ts'
 import type { SimulatedNode } from './node.ts'
 import type { Fault, Timed } from './scenario.ts'
@@ -12,8 +13,10 @@ export class Faults {
   readonly #nodes: readonly SimulatedNode[]
   /** Outages overlap: the server is up when none is left. */
   #outages = 0
+  readonly #targets: Targets
 
-  constructor(world: World, server: Server, nodes: readonly SimulatedNode[]) {
+  constructor(world: World, server: Server, nodes: readonly SimulatedNode[], targets: Targets) {
+    this.#targets = targets
     this.#world = world
     this.#server = server
     this.#nodes = nodes
@@ -44,6 +47,8 @@ export class Faults {
         return this.#node(what).freezeAtCommit(what.forMs)
       case 'slow_network':
         return this.#slowNetwork(this.#node(what), what.transitMs, what.forMs)
+      case 'target_away':
+        return this.#targetAway(targetNames[what.target]!, what.forMs)
       case 'slow_disk':
         this.commitMs = what.commitMs
         this.#after(what.forMs, () => {
@@ -56,6 +61,7 @@ export class Faults {
   end(): void {
     this.commitMs = 0
     this.#outages = 0
+    this.#targets.away.clear()
     this.#server.unwritable = null
     this.#server.start()
     for (const node of this.#nodes) {
@@ -106,6 +112,11 @@ export class Faults {
     this.#after(forMs, () => {
       node.lateRate = 0
     })
+  }
+
+  #targetAway(target: string, forMs: number): void {
+    this.#targets.away.add(target)
+    this.#after(forMs, () => this.#targets.away.delete(target))
   }
 
   #slowNetwork(node: SimulatedNode, transitMs: number, forMs: number): void {

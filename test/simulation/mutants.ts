@@ -134,6 +134,18 @@ export const mutants: readonly Mutant[] = [
     to: "return row?.status === 'running'",
   },
   {
+    name: 'who is refused the probe of an open circuit calls all the same',
+    file: 'src/engine/breakers.ts',
+    from: 'if (!(await circuits.claimProbe(key, probeId, PROBE_LEASE_MS))) return null',
+    to: 'await circuits.claimProbe(key, probeId, PROBE_LEASE_MS)',
+  },
+  {
+    name: 'a start does not hold its executionKey',
+    file: 'test/simulation/model/execution-keys.ts',
+    from: "    yield { row: `execution key ${name}`, mode: 'exclusive' }\n",
+    to: '',
+  },
+  {
     name: 'a node performs without looking at its lease',
     file: 'src/engine/ownership.ts',
     from: "this.#options.clock.monotonic() < this.#performUntil && this.#phase !== 'over'",

@@ -2,7 +2,8 @@ import { WorkflowEngine } from '../../src/engine/engine.ts'
 import type { EngineOptions } from '../../src/engine/engine-options.ts'
 import type { Log } from '../../src/engine/log.ts'
 import type { Store } from '../../src/repository/store.ts'
-import { type Effect, scriptedAction } from './effects.ts'
+import { type Effect, scriptedAction, type Targets } from './effects.ts'
+import { modelCircuits } from './model/circuits.ts'
 import { modelNotifications, type PostOffice } from './model/notifications.ts'
 import type { Server } from './model/server.ts'
 import { type ModelStore, modelStore } from './model/store.ts'
@@ -17,6 +18,7 @@ export interface Surroundings {
   readonly options: EngineOptions
   /** How nodes hint each other; null: they poll alone. */
   readonly office: PostOffice | null
+  readonly targets: Targets
   /** An effect on the world, at the moment in which it happens. */
   readonly onEffect: (node: SimulatedNode, effect: Effect) => void
   /** Something that must never happen did. */
@@ -62,7 +64,7 @@ export class SimulatedNode {
   /** A new process. */
   start(): void {
     if (!this.#body.isGone) return
-    const { world, server, options, office, onEffect, onFault } = this.#around
+    const { world, server, options, office, targets, onEffect, onFault } = this.#around
     world.note(`${this.name} starts`)
     const body: Body = { stillUntil: 0, isGone: false }
     const network = {
@@ -80,13 +82,14 @@ export class SimulatedNode {
       {
         ...options,
         log: this.#log(),
-        actions: [scriptedAction(world, body, (effect) => onEffect(this, effect))],
+        actions: [scriptedAction(world, body, targets, (effect) => onEffect(this, effect))],
       },
       {
         clock: new NodeClock(world, body, this.#skewMs),
         openStorage: async () => ({
           // What it lacks only routes ask for.
           store: this.#known(modelStore(wire)) as Store,
+          circuits: modelCircuits(wire),
           ...(office !== null && { notifications: modelNotifications(office, wire, body) }),
           aloneAt: null,
           prepare: async () => {},

@@ -4,7 +4,7 @@ import { isFinished } from '../../src/engine/core/state.ts'
 import { Audit, type Broken } from './audit.ts'
 import { childWorkflows } from './child-workflows.ts'
 import { Clients } from './clients.ts'
-import { scriptSchema } from './effects.ts'
+import { scriptSchema, Targets } from './effects.ts'
 import { Faults } from './faults.ts'
 import { PostOffice } from './model/notifications.ts'
 import { Server } from './model/server.ts'
@@ -61,7 +61,7 @@ export async function run(scenario: Scenario): Promise<Outcome> {
     named.set(name, plan)
     store(server, id, name, { name, ...definition })
   }
-  const isCalm = scenario.faults.length === 0
+  const isCalm = scenario.faults.every(({ what }) => what.type === 'target_away')
   const audit = new Audit(
     world,
     server,
@@ -70,6 +70,7 @@ export async function run(scenario: Scenario): Promise<Outcome> {
     isCalm,
   )
   const office = scenario.hasHints ? new PostOffice(world, server) : null
+  const targets = new Targets()
   const nodes = scenario.nodes.map(
     ({ skewMs }, index) =>
       new SimulatedNode(
@@ -79,13 +80,14 @@ export async function run(scenario: Scenario): Promise<Outcome> {
           server,
           options: optionsOf(scenario),
           office,
+          targets,
           onEffect: (node, effect) => audit.effect(node, effect),
           onFault: (rule, what) => audit.fault(rule, what),
         },
         skewMs,
       ),
   )
-  faults = new Faults(world, server, nodes)
+  faults = new Faults(world, server, nodes, targets)
   const clients = new Clients(world, server, audit, nodes, starting)
   for (const node of nodes) node.start()
   for (const act of scenario.acts) world.after(act.at, null, () => clients.act(act))
@@ -106,6 +108,7 @@ export async function run(scenario: Scenario): Promise<Outcome> {
   const help = (): void => {
     for (const node of nodes) node.start()
     clients.resumeAll()
+    clients.freeAll()
     world.after(300, null, help)
   }
   help()
@@ -113,7 +116,7 @@ export async function run(scenario: Scenario): Promise<Outcome> {
   const isOver = (): boolean => isBroken() || (world.now >= calm + scenario.leaseMs + 500 && isQuiet(server, clients))
   await world.run(isOver, calm + PATIENCE_MS)
   if (!isBroken()) {
-    audit.settled((id) => isTimed.get(id) === true, clients.cancelled)
+    audit.settled((id) => isTimed.get(id) === true, clients.mayBeCancelled())
     audit.statistics()
     clients.settled()
   }

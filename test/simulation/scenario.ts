@@ -1,4 +1,6 @@
 import fc from 'fast-check'
+import type { CircuitMode } from '../../src/repository/circuit-breakers.ts'
+import type { ConflictPolicy, ReusePolicy } from '../../src/repository/execution-keys.ts'
 import { type Posted, posted } from './definitions.ts'
 
 /** Something that somebody outside asks of a node. Executions and workflows are named by their number, modulo what there is. */
@@ -9,7 +11,10 @@ export type Act =
       readonly n: number
       readonly keyed: boolean
       readonly delayMs: number
+      readonly business: Business | null
     }
+  /** An operator holds the circuit of a target, or lets go of it. */
+  | { readonly type: 'circuit'; readonly target: number; readonly mode: CircuitMode }
   | { readonly type: 'pause' | 'resume' | 'cancel' | 'retry'; readonly execution: number }
   | {
       readonly type: 'rollback'
@@ -21,6 +26,15 @@ export type Act =
   | { readonly type: 'signal'; readonly execution: number; readonly keyed: boolean }
   | { readonly type: 'subscribe'; readonly execution: number; readonly fromStart: boolean }
   | { readonly type: 'progress'; readonly execution: number }
+
+/** A start under an executionKey. */
+export interface Business {
+  readonly key: string
+  readonly reuse: ReusePolicy
+  readonly conflict: ConflictPolicy
+  /** Another client asks another node for the same at the same moment. */
+  readonly isTwice: boolean
+}
 
 /** Something that goes wrong. */
 export type Fault =
@@ -43,6 +57,8 @@ export type Fault =
   | { readonly type: 'freeze'; readonly node: number; readonly forMs: number }
   /** What a node sends and hears travels for up to this long. */
   | { readonly type: 'slow_network'; readonly node: number; readonly forMs: number; readonly transitMs: number }
+  /** What actions call is away. */
+  | { readonly type: 'target_away'; readonly target: number; readonly forMs: number }
   /** Commits take up to this long. */
   | { readonly type: 'slow_disk'; readonly forMs: number; readonly commitMs: number }
 
@@ -78,6 +94,15 @@ const timed = <T>(what: fc.Arbitrary<T>, from: number): fc.Arbitrary<Timed<T>> =
 
 const execution = fc.nat(5)
 const keyed = fc.boolean()
+const business: fc.Arbitrary<Business | null> = fc.option(
+  fc.record({
+    key: fc.constantFrom('order 1', 'order 2'),
+    reuse: fc.constantFrom('allow', 'failed_only', 'reject'),
+    conflict: fc.constantFrom('fail', 'use_existing', 'cancel_existing'),
+    isTwice: fc.boolean(),
+  }),
+  { freq: 3, nil: null },
+)
 const act: fc.Arbitrary<Act> = fc.oneof(
   {
     weight: 4,
@@ -87,6 +112,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
       n: fc.nat(5),
       keyed,
       delayMs: fc.constantFrom(0, 0, 0, 400, 2_500),
+      business,
     }),
   },
   { weight: 3, arbitrary: fc.record({ type: fc.constantFrom('pause', 'resume', 'retry'), execution }) },
@@ -104,10 +130,23 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ type: fc.constant('signal' as const), execution, keyed }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('subscribe' as const), execution, fromStart: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('progress' as const), execution }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('circuit' as const),
+      target: fc.nat(1),
+      mode: fc.constantFrom('open', 'closed', 'auto', 'auto'),
+    }),
+  },
 )
 
 const node = fc.nat(2)
 const forMs = fc.oneof(fc.integer({ min: 10, max: 600 }), fc.integer({ min: 600, max: 4_000 }))
+const targetAway: fc.Arbitrary<Fault> = fc.record({
+  type: fc.constant('target_away' as const),
+  target: fc.nat(1),
+  forMs: fc.integer({ min: 500, max: 8_000 }),
+})
 const fault: fc.Arbitrary<Fault> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ type: fc.constant('crash' as const), node, forMs }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('stall' as const), node, forMs }) },
@@ -157,6 +196,7 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
       transitMs: fc.integer({ min: 20, max: 2_000 }),
     }),
   },
+  { weight: 4, arbitrary: targetAway },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -192,10 +232,15 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
           n: fc.nat(5),
           keyed,
           delayMs: fc.constant(0),
+          business,
         }),
       }),
       fc.array(timed(act, 0), { maxLength: 9, size: 'max' }),
     )
     .map(([first, rest]) => [first, ...rest]),
-  faults: fc.array(timed(fault, 5), { maxLength: 6, size: 'max' }),
+  faults: fc.oneof(
+    { weight: 5, arbitrary: fc.array(timed(fault, 5), { maxLength: 6, size: 'max' }) },
+    // Nodes and database are well, so that it can be told what they make of targets that are not.
+    { weight: 1, arbitrary: fc.array(timed(targetAway, 5), { minLength: 1, maxLength: 4, size: 'max' }) },
+  ),
 })
