@@ -10,6 +10,7 @@ import type { ControlAction } from './core/control.ts'
 import type { Progress, StepProgress } from './core/progress.ts'
 import type { Checkpoint } from './core/state.ts'
 import { type EngineOptions, settingsOf } from './engine-options.ts'
+import { progressOfFamily } from './family-progress.ts'
 import type { Feed } from './feed.ts'
 import type { CheckpointView } from './history.ts'
 import type { NodeGauges } from './node-gauges.ts'
@@ -211,7 +212,7 @@ export class WorkflowEngine {
   }
 
   async getProgress(executionId: string): Promise<Progress> {
-    return this.#process.parts.history.progress(executionId)
+    return progressOfFamily(this.#process.parts, executionId)
   }
 
   async getSteps(executionId: string): Promise<readonly StepProgress[]> {

@@ -5,6 +5,7 @@ import type { ExecutionRow, ExecutionView } from '../repository/executions.ts'
 import type { Basis } from '../repository/flush.ts'
 import type { Store } from '../repository/store.ts'
 import { type CheckpointState, checkpointStateOf, findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
+import type { ChildProgress } from './core/child-progress.ts'
 import { type Medians, type Progress, progressOf, type StepProgress } from './core/progress.ts'
 import { type Checkpoint, type ExecutionState, FORMATS, isFinished } from './core/state.ts'
 import { Latest } from './latest.ts'
@@ -106,14 +107,21 @@ export class History {
     })
   }
 
-  /** How far an execution has come. EXECUTION_NOT_FOUND, FORMAT_UNKNOWN. An unreadable history leaves what the row says. */
-  async progress(executionId: string): Promise<Progress> {
+  /**
+   * How far an execution has come, by its own journal, or with the children that `childrenIn` finds of its state.
+   * EXECUTION_NOT_FOUND, FORMAT_UNKNOWN. An unreadable history leaves what the row says.
+   */
+  async progress(
+    executionId: string,
+    childrenIn?: (state: ExecutionState) => Promise<readonly ChildProgress[]>,
+  ): Promise<Progress> {
     try {
       const entry = await this.#latest.get(executionId)
       const medians = await this.#options.medians(entry.row.workflowId)
+      const children = await childrenIn?.(entry.replay.state)
       // Another caller may have moved the state on meanwhile: it is newer then, and as whole.
       const { state, quarantine } = entry.replay
-      const progress = progressOf(entry.plan, state, medians, this.#options.now())
+      const progress = progressOf(entry.plan, state, medians, this.#options.now(), children)
       return quarantine === null ? progress : quarantined(progress, quarantine.at)
     } catch (error) {
       if (!(error instanceof FoldError)) throw error

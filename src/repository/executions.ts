@@ -129,6 +129,22 @@ export async function listExecutions(
   return page(rows, limit, (row) => ({ order: row.created_at, id: row.id }), toSummary)
 }
 
+/** Where an execution stands, by its newest event. */
+export type Standing = Pick<ExecutionView, 'id' | 'status' | 'percentage'>
+
+/** Those of the ids that there are, in no order. */
+export async function findStandings({ db }: Database, ids: readonly string[]): Promise<Standing[]> {
+  const rows = await withNewest(db.selectFrom('workflow_executions'))
+    .select(['workflow_executions.id', 'workflow_executions.status'])
+    .where('workflow_executions.id', '=', sql<string>`ANY (${ids}::uuid[])`)
+    .execute()
+  return rows.map((row) => ({
+    id: row.id,
+    status: row.status as ExecutionStatus,
+    percentage: row.newest_percentage ?? 0,
+  }))
+}
+
 /**
  * Executions of these workflows whose row was changed at or after `since` (ms since 1970, the time that the change carries),
  * oldest change first, each as of its last change.

@@ -6,6 +6,7 @@ import {
   executionsChangedSince,
   findExecution,
   findExecutionView,
+  findStandings,
   listExecutions,
   missingExecutions,
 } from './executions.ts'
@@ -33,6 +34,7 @@ export const createStore = (database: Database) => ({
   ownedRows: bind(ownedRows, database),
   findExecution: bind(findExecution, database),
   findExecutionView: bind(findExecutionView, database),
+  findStandings: bind(findStandings, database),
   listExecutions: bind(listExecutions, database),
   executionsChangedSince: bind(executionsChangedSince, database),
   missingExecutions: bind(missingExecutions, database),

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { WorkflowEngine } from '../engine/engine.ts'
 import { progressResource, stepResource } from '../stream/resource.ts'
-import { Progress, StepProgress } from '../stream/schema.ts'
+import { ChildProgress, Progress, StepProgress } from '../stream/schema.ts'
 import { answer } from './answer.ts'
 import { ExecutionParams } from './executions.ts'
 import { listOf, listQuery, pageOf } from './list.ts'
@@ -10,7 +10,7 @@ import { problems } from './problem.ts'
 import { ref } from './scalar.ts'
 
 const StepList = listOf(StepProgress, 'StepList')
-export const progressSchemas = [Progress, StepProgress, StepList]
+export const progressSchemas = [Progress, StepProgress, ChildProgress, StepList]
 
 const tags = ['Progress']
 

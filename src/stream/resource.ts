@@ -22,11 +22,12 @@ export function stepResource(step: StepProgress): Static<typeof schema.StepProgr
 }
 
 export function progressResource(progress: Progress): Static<typeof schema.Progress> {
-  const { steps, estimatedCompletionAt, startedAt, updatedAt, ...rest } = progress
+  const { steps, children, estimatedCompletionAt, startedAt, updatedAt, ...rest } = progress
   return {
     ...rest,
     estimatedCompletionAt: rfc3339OrNull(estimatedCompletionAt),
     steps: steps.map(stepResource),
+    ...(children !== undefined && { children: [...children] }),
     startedAt: rfc3339OrNull(startedAt),
     updatedAt: rfc3339(updatedAt),
   }

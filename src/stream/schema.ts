@@ -61,6 +61,17 @@ export const StepProgress = Type.Object(
   { $id: 'StepProgress', description: 'One step of the definition, whether it was reached or not' },
 )
 
+export const ChildProgress = Type.Object(
+  {
+    path: Path,
+    executionId: Uuid,
+    status: oneOf(executionStatuses),
+    percentage: Percentage,
+    estimatedRemainingMs: orNull(Type.Integer({ description: 'As its own progress has it' })),
+  },
+  { $id: 'ChildProgress', description: 'An execution that a step has started, which has not ended nor been let go' },
+)
+
 export const Progress = Type.Object(
   {
     executionId: Uuid,
@@ -82,6 +93,12 @@ export const Progress = Type.Object(
     ),
     estimatedCompletionAt: orNull(Timestamp),
     steps: Type.Array(ref(StepProgress)),
+    children: Type.Optional(
+      Type.Array(ref(ChildProgress), {
+        description:
+          'Its sub-workflows: those that a step waits for count in `percentage` and the estimate as far as they have come. Of many, in several levels, the first 50 are read whole, the others by their newest event. Not in the messages of streams, where each execution speaks for itself: `percentage` is that of its own journal there, as in lists',
+      }),
+    ),
     startedAt: orNull(Timestamp),
     updatedAt: Timestamp,
     lastSeq: Seq,
@@ -138,7 +155,7 @@ export const CheckpointView = Type.Object(
 )
 
 /** Named schemas that the messages refer to. */
-export const messageComponents = [ExecutionErrorSchema, StepProgress, Progress, Event]
+export const messageComponents = [ExecutionErrorSchema, StepProgress, ChildProgress, Progress, Event]
 
 const message = <P extends TProperties>(type: string, properties: P, description: string) =>
   Type.Object({ type: Type.Literal(type), ...properties, at: Timestamp }, { description })

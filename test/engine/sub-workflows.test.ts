@@ -209,3 +209,29 @@ t.test('what cannot start fails the step by name: gone, or not what its inputSch
   await engine.archiveWorkflow(gone)
   t.match((await ended(engine, await engine.startExecution(parent))).error, { type: 'SubWorkflowUnavailable' })
 })
+
+t.test('progress counts the children, and theirs, and lists them', async (t) => {
+  const go = latch<Json>()
+  const engine = await startEngine(t, { slow: () => go.promise })
+  await define(engine, 'lowest', [echo('first'), call('slow')])
+  await define(engine, 'middle', [sub('child', 'lowest'), echo('after')])
+  const beside = sub('beside', 'lowest', { mode: 'fire_and_forget' })
+  const id = await run(engine, [echo('first'), beside, sub('child', 'middle'), echo('last')])
+  const middle = await childOf(engine, id)
+  const lowest = await childOf(engine, middle)
+  await seen(engine, lowest, 'step.completed', 'first')
+  const forgotten = await childOf(engine, id, 'beside')
+  await seen(engine, forgotten, 'step.completed', 'first')
+  const own = { executionId: lowest, path: 'child', percentage: 50, estimatedRemainingMs: null }
+  t.match(await engine.getProgress(middle), { percentage: 25, children: [own] })
+  const { percentage, children } = await engine.getProgress(id)
+  t.equal(percentage, 56, 'two of four steps, and a quarter of the third')
+  t.match(children, [
+    { executionId: forgotten, path: 'beside', percentage: 50 },
+    { executionId: middle, path: 'child', percentage: 25 },
+  ])
+  t.equal((await engine.store.findExecutionView(id))?.percentage, 50, 'lists and streams have what its own journal says')
+  go.open(1)
+  await ended(engine, id)
+  t.match(await engine.getProgress(id), { percentage: 100, children: [] })
+})

@@ -1,5 +1,6 @@
 import type { ParallelPlan, Plan, StepPlan } from '../../definition/plan.ts'
 import { aftermathBodies } from './aftermath.ts'
+import { type ChildProgress, percentageWith } from './child-progress.ts'
 import type { ExecutionError } from './event.ts'
 import {
   type ExecutionState,
@@ -17,10 +18,13 @@ import { assertNever } from './turn.ts'
 /** Sums of binary fractions fall short of the whole by a few ulps: 100 steps of 1/100 must still make 99, then 100. */
 const ROUNDING = 1e-9
 
+/** A sum of shares as whole percent, rounded down; 100 is for what is completed. */
+export const percentOf = (progress: number): number => Math.min(99, Math.floor(progress * 100 + ROUNDING))
+
 /** Counts a step's share as done. */
 export function addProgress(state: ExecutionState, weight: number): void {
   state.progress += weight
-  state.percentage = Math.max(state.percentage, Math.min(99, Math.floor(state.progress * 100 + ROUNDING)))
+  state.percentage = Math.max(state.percentage, percentOf(state.progress))
 }
 
 /** Counts as done what a step and all within it have not counted: nobody waits for that any more. O(its size), once. */
@@ -88,6 +92,8 @@ export interface Progress {
   readonly estimatedRemainingMs: number | null
   readonly estimatedCompletionAt: number | null
   readonly steps: readonly StepProgress[]
+  /** The executions that it has started and not let go, when they were asked for. */
+  readonly children?: readonly ChildProgress[]
   readonly startedAt: number | null
   readonly updatedAt: number
   readonly lastSeq: number
@@ -96,8 +102,17 @@ export interface Progress {
 /** Median duration (ms) of each step by id, from the workflow's own history. */
 export type Medians = ReadonlyMap<string, number>
 
-/** Renders the state for people: every step of the definition in its order, reached or not. O(definition). */
-export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, now: number): Progress {
+/**
+ * Renders the state for people: every step of the definition in its order, reached or not. O(definition). With `children` the steps
+ * that wait for them count as far as they have come.
+ */
+export function progressOf(
+  plan: Plan,
+  state: ExecutionState,
+  medians: Medians,
+  now: number,
+  children?: readonly ChildProgress[],
+): Progress {
   const steps: StepProgress[] = []
   let current: Instance | null = null
   let beside: Instance | null = null
@@ -113,7 +128,8 @@ export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, 
   const active = isFinished(state.status) ? null : ((current ?? beside) as Instance | null)
   // Nobody knows how long compensations take.
   const isOver = isFinished(state.status) || state.aftermath !== undefined
-  const left = isOver ? Number.NaN : remainingMs(plan.root, '', state, medians, now)
+  const known: Known = { medians, now, children: new Map(children?.map((child) => [child.path, child])) }
+  const left = isOver ? Number.NaN : remainingMs(plan.root, '', state, known)
   const delay = state.startAt === null ? 0 : Math.max(0, state.startAt - now)
   const remaining = Number.isNaN(left) ? null : Math.round(delay + left)
   return {
@@ -128,10 +144,11 @@ export function progressOf(plan: Plan, state: ExecutionState, medians: Medians, 
     },
     completedSteps: state.completedLeaves,
     totalSteps: plan.leafCount,
-    percentage: state.percentage,
+    percentage: percentageWith(plan, state, children ?? []),
     estimatedRemainingMs: remaining,
     estimatedCompletionAt: remaining === null ? null : now + remaining,
     steps,
+    ...(children !== undefined && { children }),
     startedAt: state.startedAt,
     updatedAt: state.at,
     lastSeq: state.seq,
@@ -192,15 +209,24 @@ function stepProgress({ plan, path }: Instance, step: StepState | undefined, inh
   }
 }
 
+/** What an estimate is made from. */
+interface Known {
+  readonly medians: Medians
+  readonly now: number
+  /** By the paths of the steps that started them. */
+  readonly children: ReadonlyMap<string, ChildProgress>
+}
+
 /**
  * What is still to be done, by medians: a sequence adds up, a parallel takes its longest child but no less than all of
  * them divided by its concurrency, a race its shortest branch until it has chosen, a condition or switch takes the longest way until it has chosen, a loop counts what is
  * left of its items, or one more iteration where nobody knows. NaN when an action that may still run has no history.
  */
-function remainingMs(plan: StepPlan, path: string, state: ExecutionState, medians: Medians, now: number): number {
+function remainingMs(plan: StepPlan, path: string, state: ExecutionState, known: Known): number {
+  const { medians, now } = known
   const step = state.steps.get(path)
   if (path !== '' && step !== undefined && step.completedAt !== null) return 0
-  const each = plan.children.map((child) => remainingMs(child, instancePath(path, child), state, medians, now))
+  const each = plan.children.map((child) => remainingMs(child, instancePath(path, child), state, known))
   switch (plan.type) {
     case 'sequential':
     case 'while':
@@ -230,7 +256,7 @@ function remainingMs(plan: StepPlan, path: string, state: ExecutionState, median
     }
     // What it takes is for the child to say.
     case 'sub_workflow':
-      return plan.mode === 'wait' ? Number.NaN : 0
+      return plan.mode === 'wait' ? (known.children.get(path)?.estimatedRemainingMs ?? Number.NaN) : 0
     case 'wait':
       return dueIn(step, now)
     case 'complete':

@@ -17,6 +17,7 @@ import * as workflows from './workflows.ts'
 /** What the routes alone ask for: the simulation has none. */
 type OfRoutes =
   | 'listExecutions'
+  | 'findStandings'
   | 'listWorkflows'
   | 'listVersions'
   | 'readStatistics'
