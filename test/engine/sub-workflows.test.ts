@@ -230,7 +230,11 @@ t.test('progress counts the children, and theirs, and lists them', async (t) => 
     { executionId: forgotten, path: 'beside', percentage: 50 },
     { executionId: middle, path: 'child', percentage: 25 },
   ])
-  t.equal((await engine.store.findExecutionView(id))?.percentage, 50, 'lists and streams have what its own journal says')
+  t.equal(
+    (await engine.store.findExecutionView(id))?.percentage,
+    50,
+    'lists and streams have what its own journal says',
+  )
   go.open(1)
   await ended(engine, id)
   t.match(await engine.getProgress(id), { percentage: 100, children: [] })
