@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { languageOf, stepTypes } from '../src/definition/language.ts'
 import { Definition } from '../src/definition/schema.ts'
-import { RetryPolicy, stepFields } from '../src/definition/schema-fields.ts'
+import { compositeFields, RetryPolicy, stepFields } from '../src/definition/schema-fields.ts'
 import { builtInActions } from '../src/engine/actions/registry.ts'
 
 /** What this reads of a schema; TypeBox's types say more than is needed here. */
@@ -28,6 +28,13 @@ const folder = new URL('../examples/language/', import.meta.url)
 const exampleNames = readdirSync(folder)
   .map((file) => file.replace(/\.json$/, ''))
   .sort()
+
+/** `timeoutMs` says something of its own for each type. */
+const { timeoutMs: _, ...fields } = compositeFields('')
+const within = Object.fromEntries(Object.entries(fields).filter(([name]) => !(name in stepFields))) as Record<
+  string,
+  Schema
+>
 
 const intro = `# The language
 
@@ -58,6 +65,10 @@ export function languageReference(): string {
     '## What every step may have\n',
     table({ properties: stepFields as unknown as Record<string, Schema>, required: ['id'] }),
     example('when'),
+    '## What every step with steps within may have\n',
+    table({ properties: within, required: [] }),
+    example('output'),
+    example('compensate'),
     ...stepTypes.map((type) => section(type)),
     '## The actions that come with Cairn\n',
     ...builtInActions().actions.map(({ type, configSchema }) => `### \`${type}\`\n\n${table(configSchema as Schema)}`),
@@ -70,7 +81,9 @@ export function languageReference(): string {
 function section(type: (typeof stepTypes)[number]): string {
   const schema = languageOf(type).schema as Schema
   const { config, ...others } = schema.properties!
-  const own = Object.fromEntries(Object.entries(others).filter(([name]) => name !== 'type' && !(name in stepFields)))
+  const own = Object.fromEntries(
+    Object.entries(others).filter(([name]) => name !== 'type' && !(name in stepFields) && !isWithin(type, name)),
+  )
   const examples = exampleNames.filter((name) => name === type || name.startsWith(`${type}-`))
   return [
     `## \`${type}\`\n`,
@@ -79,6 +92,9 @@ function section(type: (typeof stepTypes)[number]): string {
     ...examples.map(example),
   ].join('\n')
 }
+
+/** Fields that are told of once, for all types that have them. */
+const isWithin = (type: string, name: string): boolean => name in within && type !== 'action' && type !== 'sub_workflow'
 
 function example(name: string): string {
   const { title, definition, input, signals, ends } = JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'))

@@ -104,6 +104,8 @@ function rootDraft(): Draft {
     when: null,
     dependencies: [],
     timeoutMs: null,
+    outcome: null,
+    compensation: null,
     isRepeated: false,
     isAftermath: false,
     steps: [],

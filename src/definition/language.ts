@@ -52,6 +52,7 @@ export const isLeaf = (plan: StepPlan): boolean => languageOf(plan.type).isLeaf(
 
 /** The oldest format that knows what the step needs. */
 export function formatOf(plan: StepPlan): number {
+  if (plan.outcome !== null || plan.compensation !== null) return 2
   const { format } = languageOf(plan.type)
   return typeof format === 'number' ? format : format(plan)
 }

@@ -71,8 +71,8 @@ export interface BreakerPolicy {
 export interface StepPlanBase {
   readonly id: string
   readonly name: string
-  /** The composite that it stands in, or the action that it compensates; null only for the root, a sequential step with the id ''. */
-  readonly parent: CompositePlan | ActionPlan | null
+  /** The composite that it stands in, or the step that it compensates; null only for the root, a sequential step with the id ''. */
+  readonly parent: CompositePlan | ActionPlan | SubWorkflowPlan | null
   /** All steps directly inside, bodies included, in the order of the document. */
   readonly children: readonly StepPlan[]
   /** Index among the parent's children (of its branch, in a condition). */
@@ -88,6 +88,10 @@ export interface StepPlanBase {
   readonly isAftermath: boolean
   /** Ids of steps that must be completed before this one begins. */
   readonly dependencies: readonly string[]
+  /** Of a composite: what its output is instead of what it is by itself; null: that. */
+  readonly outcome: Template | null
+  /** What takes back what it has done; null: nothing need be. */
+  readonly compensation: SequentialPlan | null
   /** Milliseconds that one attempt (action) or the whole step (composite) may take; null is unbounded. */
   readonly timeoutMs: number | null
 }

@@ -149,3 +149,33 @@ export const stepFields = {
     }),
   ),
 }
+
+/** What takes back what a step has done. */
+export const Compensate = Type.Unsafe<{ type: string; [field: string]: unknown } | Step[]>({
+  description:
+    'Takes back what the step has done, when it was completed and the execution fails, or a rollback with "compensate" undoes it: the config of one action, or steps. They see the step as `completed.data`, `.output` and `.meta`, its output as `data`, and the failure as `error` (null at a rollback)',
+  anyOf: [
+    {
+      type: 'object',
+      properties: { type: { type: 'string', minLength: 1 } },
+      required: ['type'],
+      additionalProperties: true,
+      description: 'The config of one action; it has the retryPolicy of an action step, and its timeoutMs',
+    },
+    StepList('Steps in order', { minItems: 1 }),
+  ],
+})
+
+/** What a step that has steps within may have beside. */
+export const compositeFields = (timeout: string) => ({
+  ...stepFields,
+  output: Type.Optional(
+    Type.Unknown({
+      description:
+        'Instead of the output that the step has by itself, templates allowed: `data` is that output, and the steps within can be read, except those of a loop. Evaluated when the step is about to be completed',
+      examples: ['{{ data.north.price + data.south.price }}', { total: '{{ steps.sum.output }}' }],
+    }),
+  ),
+  compensate: Type.Optional(Compensate),
+  timeoutMs: Type.Optional(durationMs(timeout)),
+})

@@ -8,7 +8,8 @@ import type { ExecutionError, Fact } from './core/event.ts'
 import { type ExecutionInfo, StepScope } from './core/scope.ts'
 import type { ExecutionState, StepState } from './core/state.ts'
 import { behaviourOf } from './core/steps/behaviour.ts'
-import { isOpen } from './core/steps/step.ts'
+import { decideOutcome } from './core/steps/outcome.ts'
+import { isOpen, isUndecided } from './core/steps/step.ts'
 import { planOf } from './core/turn.ts'
 import { errorFact, identified } from './error-fact.ts'
 import { type Bounds, checkDecision } from './result.ts'
@@ -42,8 +43,9 @@ function evaluateWhen(plan: Plan, step: StepState, scope: StepScope): Fact | nul
 function decide(plan: Plan, state: ExecutionState, step: StepState, scope: StepScope, bounds: Bounds): Fact | null {
   const stepPlan = planOf(plan, step)
   const behaviour = behaviourOf(stepPlan)
-  if (!isOpen(step) || !behaviour.isUndecided?.(step)) return null
-  const fact = behaviour.decide!({ plan, stepPlan, state, step, scope })
+  if (!isOpen(step) || !isUndecided(stepPlan, step)) return null
+  const place = { plan, stepPlan, state, step, scope }
+  const fact = step.concluding ? decideOutcome(place) : behaviour.decide!(place)
   if (fact?.type === 'step.failed') return identified(fact)
   if (fact !== null) checkDecision(fact.data as Json, bounds)
   return fact

@@ -60,6 +60,7 @@ t.test('good steps of every type have no faults', async (t) => {
 t.test('a definition needs the oldest format that knows its steps', async (t) => {
   t.equal(planOf(workflow([echo('x'), step('parallel', { steps: [echo('y')] })])).format, 1)
   t.equal(planOf(workflow([step('parallel', { steps: [echo('x')], join: 'any' })])).format, 2)
+  t.equal(planOf(workflow([step('sequential', { steps: [echo('x')] }, { output: 1 })])).format, 2)
   t.equal(
     planOf(workflow([step('sequential', { steps: [{ ...step('wait', { durationMs: 1 }), id: 'w' }] })])).format,
     2,
@@ -74,6 +75,26 @@ t.test('a join that can never be reached', async (t) => {
     `${at}/join: 2 of 1 item can never be completed`,
   ])
 })
+
+t.test(
+  'an output of a composite reads what is within, but not out of a loop; a gate and an action have none',
+  async (t) => {
+    const output = (type: string, config: JsonObject, text: string) =>
+      faults(step(type, config, { output: { a: text } }))
+    const x = '{{ steps.x.output }}'
+    t.strictSame(output('parallel', { steps: [echo('x'), echo('y')] }, x), [])
+    t.strictSame(output('try', { steps: [echo('x')], catch: [{ steps: [echo('y')] }] }, x), [])
+    t.strictSame(output('sequential', { steps: [{ ...step('sequential', { steps: [echo('x')] }), id: 'i' }] }, x), [])
+    t.strictSame(output('while', { condition: 'data', steps: [echo('x')], maxIterations: 2 }, x), [
+      `${at.replace('/config', '/output/a')}: Step "x" runs once an iteration of "s"; here only data can be read`,
+    ])
+    t.match(output('parallel', { steps: [echo('x')] }, '{{ steps.s.output }}').join(), /A step cannot name itself/)
+    t.match(output('condition', { condition: 'data' }, 'x').join(), /output: is for a condition with branches/)
+    t.match(output('action', { type: 'echo' }, 'x').join(), /output/)
+    const inner = faults(step('sequential', { steps: [reading('y', 'steps.s.output')] }, { output: '{{ data }}' }))
+    t.match(inner.join(), /"s" contains this step/, 'only the output itself comes after what is within')
+  },
+)
 
 t.test('a rest without a join, a join of neither kind, a condition that reads what is within or is none', async (t) => {
   const join = (config: object) => faults(step('parallel', { steps: [echo('x'), echo('y')], ...config }))
@@ -212,6 +233,25 @@ t.test('a compensation is one action or steps; it needs format 2, and is no part
   t.equal(plan.leafCount, 2)
   t.equal(plan.steps.get('compensate-s')!.number, 1)
   t.equal(plan.root.children.length, 2)
+})
+
+t.test('a composite and a sub_workflow have compensations too, a gate has none', async (t) => {
+  const undo = { compensate: { type: 'echo', value: '{{ completed.output }}' } }
+  const good = [
+    step('parallel', { steps: [echo('x'), echo('y', undo)] }, undo),
+    step('foreach', { items: [1], steps: [echo('x')] }, undo),
+    step('sub_workflow', { workflow: 'billing' }, undo),
+  ]
+  for (const one of good) {
+    t.strictSame(faults(one), [])
+    t.equal(planOf(workflow([one])).format, 2)
+  }
+  const plan = planOf(workflow([step('sequential', { steps: [echo('x')] }, { timeoutMs: 5, ...undo })]))
+  t.equal(plan.steps.get('compensate-s')!.timeoutMs, null, 'the timeout of a composite is for all that it does')
+  const gate = step('condition', { condition: 'data' }, undo)
+  t.match(faults(gate), [/^\/steps\/0\/compensate: is for a condition with branches/])
+  const taken = step('switch', { cases: [{ name: 'compensate', when: 'data', steps: [echo('x')] }] }, undo)
+  t.match(faults(taken), [/^\/steps\/0\/compensate: is what a case or branch of the step is called/])
 })
 
 t.test('a compensation that compensates, or is written wrong, or is read by others', async (t) => {

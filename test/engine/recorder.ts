@@ -19,7 +19,16 @@ import { createTestDatabase } from '../harness/database.ts'
 /** A plan of action steps one after the other, as the compiler would make it; nothing in it is ever evaluated. */
 export function sequence(ids: readonly string[], keep = 10): Plan {
   const steps: StepPlan[] = []
-  const base = { when: null, dependencies: [], timeoutMs: null, isAftermath: false, isRepeated: false, children: [] }
+  const base = {
+    when: null,
+    dependencies: [],
+    timeoutMs: null,
+    outcome: null,
+    compensation: null,
+    isAftermath: false,
+    isRepeated: false,
+    children: [],
+  }
   const root: SequentialPlan = {
     ...base,
     type: 'sequential',

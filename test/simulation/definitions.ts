@@ -48,6 +48,12 @@ type Draft =
       readonly extras: Extras
     }
 
+/** What a composite may have: an output, and a compensation that ends like this. */
+interface Beside {
+  readonly hasOutput: boolean
+  readonly undo: ScriptedOutcome | null
+}
+
 /** When a parallel or a foreach goes on before all in it have ended. */
 interface Join {
   readonly kind: 'count' | 'when'
@@ -211,12 +217,19 @@ export const posted: fc.Arbitrary<Posted> = fc
     timeoutMs: seldom(fc.constantFrom(1_500, 20_000), 8),
     limits: seldom(fc.array(seldom(fc.constantFrom(30, 400, 1_500), 2), { minLength: 1, maxLength: 7 }), 5),
     hasRaces: fc.nat(2).map((die) => die === 0),
+    extras: fc.array(
+      fc.record({
+        hasOutput: fc.nat(3).map((die) => die === 0),
+        undo: seldom(fc.constantFrom<ScriptedOutcome>('ok', 'ok', 'retryable', 'fatal'), 5),
+      }),
+      { minLength: 1, maxLength: 5 },
+    ),
     keep: fc.constantFrom(1, 2, 10),
     hasOutput: fc.boolean(),
     onFailure: fc.option(script, { freq: 2, nil: null }),
   })
-  .map(({ steps, timeoutMs, limits, hasRaces, keep, hasOutput, onFailure }) => {
-    const naming: Naming = { next: 0, limits, hasRaces, isTimed: timeoutMs !== null }
+  .map(({ steps, timeoutMs, limits, hasRaces, extras, keep, hasOutput, onFailure }) => {
+    const naming: Naming = { next: 0, limits, hasRaces, extras, isTimed: timeoutMs !== null }
     const named = nameAll(steps, naming, false)
     return {
       isTimed: naming.isTimed,
@@ -239,16 +252,22 @@ interface Naming {
   readonly limits: readonly (number | null)[] | null
   /** Otherwise the steps of a race run in order, and joins wait for all: most workflows are to have an outcome that can be foretold. */
   readonly hasRaces: boolean
+  /** What each composite has beside, in turn. */
+  readonly extras: readonly Beside[]
   /** What becomes of it depends on how long things take: a timeout, or which branch of a race wins, who arrives at a join. */
   isTimed: boolean
 }
 
-/** The timeout of the next composite, if it has one. */
-function limitOf(naming: Naming): { readonly timeoutMs?: number } {
+/** What the next composite, or sub_workflow, has beside its config. */
+function besideOf(naming: Naming, type = 'composite'): object {
   const limit = naming.limits?.[naming.next % naming.limits.length] ?? null
-  if (limit === null) return {}
-  naming.isTimed = true
-  return { timeoutMs: limit }
+  if (limit !== null) naming.isTimed = true
+  const beside = naming.extras[naming.next % naming.extras.length]!
+  return {
+    ...(limit !== null && { timeoutMs: limit }),
+    ...(beside.hasOutput && type !== 'sub_workflow' && { output: { was: '{{ data }}' } }),
+    ...(beside.undo !== null && { compensate: { type: 'act', outcomes: [beside.undo, 'ok'], delayMs: 2 } }),
+  }
 }
 
 function joinOf(join: Join | null, naming: Naming): object {
@@ -278,14 +297,15 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     const condition = asks[draft.ask]!
     const then = nameAll(draft.steps, naming, false)
     const config = { condition, then, else: nameAll(draft.otherwise, naming, false) }
-    return { id, type: 'condition', config, ...limitOf(naming) }
+    return { id, type: 'condition', config, ...besideOf(naming) }
   }
   if (draft.type === 'race' && naming.hasRaces) naming.isTimed = true
   else if (draft.type === 'race') {
     return { id, type: 'sequential', config: { steps: nameAll([...draft.steps, ...draft.otherwise], naming, false) } }
   }
   if (draft.type === 'set' || draft.type === 'wait') return { id, type: draft.type, config: configOf(draft, naming) }
-  if (!('extras' in draft)) return { id, type: draft.type, config: configOf(draft, naming), ...limitOf(naming) }
+  if (!('extras' in draft))
+    return { id, type: draft.type, config: configOf(draft, naming), ...besideOf(naming, draft.type) }
   const { when, dependencies: mask, once, attempts, retryMs, reads: read, undo, target } = draft.extras
   const dependencies = isGraph ? elders.filter((_, index) => (mask >> index) & 1).map((elder) => elder.id) : []
   const common = {
@@ -322,7 +342,7 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
       ...(isParallel && draft.concurrency > 0 && { concurrency: draft.concurrency }),
       ...(isParallel && joinOf(draft.join, naming)),
     },
-    ...limitOf(naming),
+    ...besideOf(naming),
   }
 }
 

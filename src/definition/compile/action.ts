@@ -17,7 +17,6 @@ export function compileAction(compiler: StepCompiler, plan: Mutable<ActionPlan>)
   plan.delivery = step.delivery === 'at_most_once' ? 'at_most_once' : 'at_least_once'
   plan.retry = retryOf(step, draft, plan.delivery, all)
   plan.breaker = breakerPolicyOf(step)
-  plan.compensation = compiler.compensation()
   const shape = shapeOf(config, draft, all)
   const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
   plan.config = compileTemplateInto(findings, rest, {

@@ -28,6 +28,12 @@ export function compileCompensation(step: JsonObject, draft: Draft, all: Compila
     all.faults.push({ pointer, message })
     return null
   }
+  if (draft.plan.type === 'condition' && draft.plan.branches === null) {
+    all.faults.push({ pointer, message: 'is for a condition with branches: this one does nothing to be taken back' })
+    return null
+  }
+  if (all.drafts.has(`${draft.id}[compensate]`))
+    all.faults.push({ pointer, message: 'is what a case or branch of the step is called; give that another name' })
   const steps = Array.isArray(compensate) ? compensate : []
   const body = { label: 'compensate', locals: ['completed', 'error'], isAftermath: true }
   const plan = compileBody(steps, pointer, draft, 'compensate', body, all)
@@ -52,7 +58,8 @@ function compileSingle(
     name: `Compensate ${draft.plan.name}`,
     type: 'action',
     ...(retryPolicy !== undefined && { retryPolicy }),
-    ...(timeoutMs !== undefined && { timeoutMs }),
+    // That of another step is for all that it does.
+    ...(timeoutMs !== undefined && draft.plan.type === 'action' && { timeoutMs }),
   }
   const body = draft.aftermath.at(-1)!
   const { depth, locals } = body

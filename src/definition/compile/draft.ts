@@ -9,6 +9,8 @@ export type StepPlanDraft = StepPlan extends infer Plan ? (Plan extends StepPlan
 export interface Reference {
   readonly stepId: string
   readonly pointer: string
+  /** It is read when the step that reads is about to be completed: what stands within that has ended. */
+  readonly isLate?: true
 }
 
 /** A step while its definition is compiled: its place in the tree and the steps that it names. */

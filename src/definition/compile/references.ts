@@ -22,7 +22,7 @@ export function checkReferences(root: Draft, outputReferences: readonly Referenc
   for (const draft of drafts) {
     for (const reference of draft.references) {
       const named = all.drafts.get(reference.stepId)
-      const fault = named ? notBefore(draft, named, graphs) : unknown(reference.stepId)
+      const fault = named ? notBefore(draft, named, graphs, reference.isLate) : unknown(reference.stepId)
       if (fault) all.faults.push({ pointer: reference.pointer, message: fault })
     }
     for (const dependency of draft.dependencies) {
@@ -61,8 +61,8 @@ function unknownSteps(all: Compilation): (stepId: string) => string {
   }
 }
 
-/** Why the named step cannot have ended when the reader begins, or null when it can. */
-function notBefore(reader: Draft, named: Draft, graphs: Graphs): string | null {
+/** Why the named step cannot have ended when the reader begins (`isLate`: ends), or null when it can. */
+function notBefore(reader: Draft, named: Draft, graphs: Graphs, isLate = false): string | null {
   const id = `Step "${named.id}"`
   if (reader === named) return 'A step cannot name itself: it has no result before it has run'
   const [own, other] = [aftermathAround(reader), aftermathAround(named)]
@@ -75,7 +75,11 @@ function notBefore(reader: Draft, named: Draft, graphs: Graphs): string | null {
   while (ours.depth > theirs.depth) ours = ours.parent as Draft
   if (ours === theirs) return `${id} contains this step, so it ends after it`
   while (theirs.depth > ours.depth) theirs = theirs.parent as Draft
-  if (ours === theirs) return `${id} stands within this step, so it runs after this is evaluated`
+  if (ours === theirs) {
+    const loop = isLate ? loopAround(named, reader) : null
+    if (loop !== null) return `${id} runs once an iteration of "${loop.id}"; here only data can be read`
+    return isLate ? null : `${id} stands within this step, so it runs after this is evaluated`
+  }
   while (ours.parent !== theirs.parent) {
     ours = ours.parent as Draft
     theirs = theirs.parent as Draft

@@ -4,7 +4,6 @@ import { pointerTo } from '../json-pointer.ts'
 import type { SequentialPlan, StepPlan } from '../plan.ts'
 import type { Body } from '../steps/sequential.ts'
 import { compileTemplateInto, type Template, type TemplateFindings } from '../template.ts'
-import { compileCompensation } from './aftermath.ts'
 import type { Compilation, Draft } from './draft.ts'
 import { compileAt } from './expression-at.ts'
 import { compileBody, compileList } from './steps.ts'
@@ -36,11 +35,6 @@ export class StepCompiler {
   body(keys: readonly (string | number)[], body: Body): SequentialPlan {
     const list = keys.reduce<Json | undefined>((value, key) => (value as JsonObject | undefined)?.[key], this.config)
     return compileBody(list, this.#at(keys), this.draft, String(keys[0]), body, this.all)
-  }
-
-  /** What takes back what the step has done; null when it says nothing of that. */
-  compensation(): SequentialPlan | null {
-    return compileCompensation(this.step, this.draft, this.all)
   }
 
   /** The expression in a field of config; null when there is none or it is bad, which is a fault. */

@@ -5,6 +5,8 @@ import { didYouMean } from '../nearest.ts'
 import type { SequentialPlan } from '../plan.ts'
 import type { Body } from '../steps/sequential.ts'
 import type { Mutable } from '../steps/step-language.ts'
+import { compileTemplateInto, type TemplateFindings } from '../template.ts'
+import { compileCompensation } from './aftermath.ts'
 import type { Compilation, Draft, StepPlanDraft } from './draft.ts'
 import { compileAt } from './expression-at.ts'
 import { stepFaults } from './shapes.ts'
@@ -61,6 +63,8 @@ function compileStep(step: JsonObject, place: Place, all: Compilation): Draft | 
   collectDependencies(step, draft)
   if (typeof step.config === 'object' && step.config !== null && !Array.isArray(step.config)) {
     compileConfig(step, step.config, draft, all)
+    compileOutcome(step, draft, all)
+    draft.plan.compensation = compileCompensation(step, draft, all)
   }
   return draft
 }
@@ -97,6 +101,8 @@ export function draftOf(step: JsonObject, type: StepType, place: Place): Draft {
     when: null,
     dependencies: Array.isArray(step.dependencies) ? step.dependencies : [],
     timeoutMs: typeof step.timeoutMs === 'number' ? step.timeoutMs : null,
+    outcome: null,
+    compensation: null,
     isRepeated: isRepeated(place.parent?.plan),
     isAftermath: place.parent?.plan.isAftermath ?? false,
   } as unknown as StepPlanDraft
@@ -150,6 +156,19 @@ function compileWhen(step: JsonObject, draft: Draft, all: Compilation): void {
   // An empty text is refused with the step's other fields.
   if (typeof step.when === 'string' && step.when !== '')
     draft.plan.when = compileAt(step.when, pointerTo(draft.pointer, 'when'), draft, all)
+}
+
+/** A composite's `output`; other types of steps refuse the field, but for a condition that turns out to have no branches. */
+function compileOutcome(step: JsonObject, draft: Draft, all: Compilation): void {
+  if (step.output === undefined) return
+  const pointer = pointerTo(draft.pointer, 'output')
+  if (draft.plan.type === 'condition' && draft.plan.branches === null)
+    all.faults.push({ pointer, message: 'is for a condition with branches: what this one finds is its output' })
+  const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
+  draft.plan.outcome = compileTemplateInto(findings, step.output, { names: all.names, locals: draft.locals })
+  for (const fault of findings.faults) all.faults.push({ ...fault, pointer: pointer + fault.pointer })
+  for (const { stepId, pointer: place } of findings.references)
+    draft.references.push({ stepId, pointer: pointer + place, isLate: true })
 }
 
 function compileConfig(step: JsonObject, config: JsonObject, draft: Draft, all: Compilation): void {

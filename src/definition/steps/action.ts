@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { compileAction } from '../compile/action.ts'
-import type { BreakerPolicy, RetryPolicy, SequentialPlan, StepPlanBase } from '../plan.ts'
-import { CircuitBreaker, durationMs, RetryPolicyReference, type Step, StepList, stepFields } from '../schema-fields.ts'
+import type { BreakerPolicy, RetryPolicy, StepPlanBase } from '../plan.ts'
+import { CircuitBreaker, Compensate, durationMs, RetryPolicyReference, stepFields } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
 
@@ -14,8 +14,6 @@ export interface ActionPlan extends StepPlanBase {
   readonly retry: RetryPolicy
   readonly breaker: BreakerPolicy
   readonly delivery: 'at_least_once' | 'at_most_once'
-  /** What takes back what it has done; null: nothing need be. */
-  readonly compensation: SequentialPlan | null
 }
 
 const schema = Type.Object(
@@ -43,29 +41,15 @@ const schema = Type.Object(
     ),
     retryPolicy: Type.Optional(RetryPolicyReference),
     circuitBreaker: Type.Optional(CircuitBreaker),
-    compensate: Type.Optional(
-      Type.Unsafe<{ type: string; [field: string]: unknown } | Step[]>({
-        description:
-          'Takes back what the step has done, when it was completed and the execution fails, or a rollback with "compensate" undoes it: the config of one action, or steps. They see the step as `completed.data`, `.output` and `.meta`, its output as `data`, and the failure as `error` (null at a rollback)',
-        anyOf: [
-          {
-            type: 'object',
-            properties: { type: { type: 'string', minLength: 1 } },
-            required: ['type'],
-            additionalProperties: true,
-            description: 'The config of one action; it has the timeoutMs and the retryPolicy of the step',
-          },
-          StepList('Steps in order', { minItems: 1 }),
-        ],
-      }),
-    ),
+    compensate: Type.Optional(Compensate),
   },
   { $id: 'ActionStep', additionalProperties: false, title: 'Action', description: 'Does something to the world' },
 )
 
 export const action: StepLanguage<ActionPlan> = {
   schema,
-  format: ({ compensation, retry }) => (compensation === null && retry.when === null ? 1 : 2),
+  // An action without a config, which is refused, has no policy either.
+  format: ({ retry }) => (retry?.when ? 2 : 1),
   compile: compileAction,
   isLeaf: () => true,
 }

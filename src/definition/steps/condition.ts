@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Expression } from '../expression.ts'
 import type { StepPlan, StepPlanBase } from '../plan.ts'
-import { durationMs, ExpressionText, StepList, stepFields } from '../schema-fields.ts'
+import { compositeFields, ExpressionText, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface ConditionPlan extends StepPlanBase {
@@ -15,7 +15,7 @@ export interface ConditionPlan extends StepPlanBase {
 
 const schema = Type.Object(
   {
-    ...stepFields,
+    ...compositeFields('How long the step may take, its branch included'),
     type: Type.Literal('condition'),
     config: Type.Object(
       {
@@ -33,7 +33,6 @@ const schema = Type.Object(
       },
       { additionalProperties: false },
     ),
-    timeoutMs: Type.Optional(durationMs('How long the step may take, its branch included')),
   },
   {
     $id: 'ConditionStep',

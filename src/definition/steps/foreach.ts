@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { StepCompiler } from '../compile/step-compiler.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
-import { durationMs, StepList, stepFields } from '../schema-fields.ts'
+import { compositeFields, StepList } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import { compileJoin, type Join, joinFields, type Rest } from './join.ts'
 import type { StepLanguage } from './step-language.ts'
@@ -34,7 +34,7 @@ const Name = Type.String({
 
 const schema = Type.Object(
   {
-    ...stepFields,
+    ...compositeFields('How long all items together may take'),
     type: Type.Literal('foreach'),
     config: Type.Object(
       {
@@ -97,7 +97,6 @@ const schema = Type.Object(
       },
       { additionalProperties: false },
     ),
-    timeoutMs: Type.Optional(durationMs('How long all items together may take')),
   },
   {
     $id: 'ForeachStep',

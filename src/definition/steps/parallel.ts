@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { StepPlan, StepPlanBase } from '../plan.ts'
-import { durationMs, StepList, stepFields } from '../schema-fields.ts'
+import { compositeFields, StepList } from '../schema-fields.ts'
 import { compileJoin, type Join, joinFields, type Rest } from './join.ts'
 import type { StepLanguage } from './step-language.ts'
 
@@ -19,7 +19,7 @@ export interface ParallelPlan extends StepPlanBase {
 
 const schema = Type.Object(
   {
-    ...stepFields,
+    ...compositeFields('How long the whole step may take'),
     type: Type.Literal('parallel'),
     config: Type.Object(
       {
@@ -41,7 +41,6 @@ const schema = Type.Object(
       },
       { additionalProperties: false },
     ),
-    timeoutMs: Type.Optional(durationMs('How long the whole step may take')),
   },
   {
     $id: 'ParallelStep',

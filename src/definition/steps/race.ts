@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '../json.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
-import { durationMs, StepId, StepList, stepFields } from '../schema-fields.ts'
+import { compositeFields, StepId, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface RacePlan extends StepPlanBase {
@@ -13,7 +13,7 @@ export interface RacePlan extends StepPlanBase {
 
 const schema = Type.Object(
   {
-    ...stepFields,
+    ...compositeFields('How long the whole step may take'),
     type: Type.Literal('race'),
     config: Type.Object(
       {
@@ -42,7 +42,6 @@ const schema = Type.Object(
       },
       { additionalProperties: false },
     ),
-    timeoutMs: Type.Optional(durationMs('How long the whole step may take')),
   },
   {
     $id: 'RaceStep',

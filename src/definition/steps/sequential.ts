@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { StepPlan, StepPlanBase } from '../plan.ts'
-import { durationMs, StepList, stepFields } from '../schema-fields.ts'
+import { compositeFields, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface SequentialPlan extends StepPlanBase {
@@ -24,10 +24,9 @@ export interface Body {
 
 const schema = Type.Object(
   {
-    ...stepFields,
+    ...compositeFields('How long the whole step may take'),
     type: Type.Literal('sequential'),
     config: Type.Object({ steps: StepList('Steps in order', { minItems: 1 }) }, { additionalProperties: false }),
-    timeoutMs: Type.Optional(durationMs('How long the whole step may take')),
   },
   {
     $id: 'SequentialStep',

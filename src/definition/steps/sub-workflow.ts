@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { StepPlanBase } from '../plan.ts'
-import { durationMs, stepFields, storedText } from '../schema-fields.ts'
+import { Compensate, durationMs, stepFields, storedText } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
 
@@ -24,6 +24,7 @@ export interface SubWorkflowPlan extends StepPlanBase {
 const schema = Type.Object(
   {
     ...stepFields,
+    compensate: Type.Optional(Compensate),
     timeoutMs: Type.Optional(durationMs('How long the child may take; then parentClosePolicy is for it')),
     type: Type.Literal('sub_workflow'),
     config: Type.Object(

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { Expression } from '../expression.ts'
 import type { JsonObject } from '../json.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
-import { durationMs, ExpressionText, StepId, StepList, stepFields } from '../schema-fields.ts'
+import { compositeFields, ExpressionText, StepId, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface SwitchPlan extends StepPlanBase {
@@ -15,7 +15,7 @@ export interface SwitchPlan extends StepPlanBase {
 
 const schema = Type.Object(
   {
-    ...stepFields,
+    ...compositeFields('How long the whole step may take'),
     type: Type.Literal('switch'),
     config: Type.Object(
       {
@@ -41,7 +41,6 @@ const schema = Type.Object(
       },
       { additionalProperties: false },
     ),
-    timeoutMs: Type.Optional(durationMs('How long the whole step may take')),
   },
   {
     $id: 'SwitchStep',

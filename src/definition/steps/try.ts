@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { Expression } from '../expression.ts'
 import type { JsonObject } from '../json.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
-import { durationMs, ErrorTypes, ExpressionText, StepList, stepFields } from '../schema-fields.ts'
+import { compositeFields, ErrorTypes, ExpressionText, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 /** One way to go on after a failure. */
@@ -24,7 +24,7 @@ export interface TryPlan extends StepPlanBase {
 
 const schema = Type.Object(
   {
-    ...stepFields,
+    ...compositeFields('How long the whole step may take; when it is over, `finally` does not run'),
     type: Type.Literal('try'),
     config: Type.Object(
       {
@@ -58,7 +58,6 @@ const schema = Type.Object(
       },
       { additionalProperties: false },
     ),
-    timeoutMs: Type.Optional(durationMs('How long the whole step may take; when it is over, `finally` does not run')),
   },
   {
     $id: 'TryStep',

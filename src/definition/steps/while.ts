@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Expression } from '../expression.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
-import { durationMs, ExpressionText, StepList, stepFields } from '../schema-fields.ts'
+import { compositeFields, ExpressionText, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 /** `while` asks before each iteration, `until` after it. */
@@ -17,7 +17,7 @@ const MAX_ITERATIONS = 1_000_000_000
 const schemaOf = (type: 'while' | 'until', $id: string, title: string, description: string) =>
   Type.Object(
     {
-      ...stepFields,
+      ...compositeFields('How long all iterations together may take'),
       type: Type.Literal(type),
       config: Type.Object(
         {
@@ -34,7 +34,6 @@ const schemaOf = (type: 'while' | 'until', $id: string, title: string, descripti
         },
         { additionalProperties: false },
       ),
-      timeoutMs: Type.Optional(durationMs('How long all iterations together may take')),
     },
     { $id, additionalProperties: false, title, description },
   )

@@ -1,8 +1,8 @@
 import type { Json } from '../../definition/json.ts'
-import type { ActionPlan, Plan, SequentialPlan, StepPlan } from '../../definition/plan.ts'
+import type { Plan, SequentialPlan, StepPlan } from '../../definition/plan.ts'
 import { mayComplete } from './children.ts'
 import type { Command } from './command.ts'
-import { dataOf, resolve } from './data.ts'
+import { dataOf, outputOf, resolve } from './data.ts'
 import type { Compensating, ExecutionError, StepResult } from './event.ts'
 import { bodyPath, type ExecutionState, type StepState } from './state.ts'
 import { cancel, forget, reach } from './steps/step.ts'
@@ -31,18 +31,34 @@ export interface Completion {
   readonly seq: number
   /** What its compensation sees, of a step in a loop: the iteration leaves the state before. */
   readonly kept?: { readonly data: Json } & StepResult
+  /** Of a composite: seq at which it began, and what within it would be compensated had it not been completed. */
+  readonly since?: number
+  readonly inside?: readonly Completion[]
 }
 
-/** An action with a compensation is completed; to be called before its parent hears of it. */
-export function noteCompletion(turn: Turn, plan: ActionPlan, step: StepState, { output, meta }: StepResult): void {
+/** A leaf with a compensation is completed; to be called before its parent hears of it. */
+export function noteCompletion(turn: Turn, plan: StepPlan, step: StepState, result: StepResult): void {
   const { state } = turn
-  const completion: Completion = { path: step.path, seq: state.seq }
   state.completions ??= []
-  if (!plan.isRepeated) state.completions.push(completion)
-  else {
-    const kept = { data: dataOf(turn.plan, state, step), output, ...(meta !== undefined && { meta }) }
-    state.completions.push({ ...completion, kept })
-  }
+  state.completions.push({ path: step.path, seq: state.seq, ...keptOf(turn, plan, step, result) })
+}
+
+function keptOf({ plan, state }: Turn, { isRepeated }: StepPlan, step: StepState, { output, meta }: StepResult) {
+  if (!isRepeated) return {}
+  return { kept: { data: dataOf(plan, state, step), output, ...(meta !== undefined && { meta }) } }
+}
+
+/** A composite with a compensation is completed: it is compensated as one, and what stands within it no more by itself. */
+export function noteComposite(turn: Turn, plan: StepPlan, step: StepState): void {
+  const { state } = turn
+  const { path, since = state.seq } = step
+  const isInside = (other: Completion): boolean =>
+    other.path.startsWith(`${path}.`) || other.path.startsWith(`${path}[`)
+  const all = state.completions ?? []
+  const inside = all.filter(isInside)
+  const kept = keptOf(turn, plan, step, { output: outputOf(turn.plan, state, step) ?? null })
+  state.completions = inside.length === 0 ? all : all.filter((other) => !isInside(other))
+  state.completions.push({ path, seq: state.seq, since, ...kept, ...(inside.length > 0 && { inside }) })
 }
 
 /** Whether anything is left to do once the flow has failed. */
@@ -51,7 +67,15 @@ export const hasAftermath = ({ onFailure }: Plan, { completions = [] }: Executio
 
 /** Steps that a rollback to an event would compensate, in the order in which they were completed. */
 export const undoneBy = ({ completions = [] }: ExecutionState, toSeq: number): readonly Completion[] =>
-  completions.filter(({ seq }) => seq > toSeq)
+  unfolded(completions, toSeq).filter(({ seq }) => seq > toSeq)
+
+/** A composite that had begun before the checkpoint is not undone as one: what within it came after the checkpoint is. */
+function unfolded(completions: readonly Completion[], toSeq: number): Completion[] {
+  const isWhole = ({ since, seq }: Completion): boolean => since === undefined || since >= toSeq || seq <= toSeq
+  if (completions.every(isWhole)) return [...completions]
+  const parts = completions.flatMap((one) => (isWhole(one) ? one : unfolded(one.inside ?? [], toSeq)))
+  return parts.sort((a, b) => a.seq - b.seq)
+}
 
 /** Ends the flow and undoes what was completed after the checkpoint; then it is rolled back. */
 export function undo(turn: Turn, rollback: Compensating): void {
@@ -59,6 +83,7 @@ export function undo(turn: Turn, rollback: Compensating): void {
   cancelAftermath(turn)
   giveUpDeadline(turn)
   turn.state.aftermath = { phase: 'compensating', failures: [], rollback }
+  turn.state.completions = unfolded(turn.state.completions ?? [], rollback.toSeq)
   goOn(turn)
 }
 
@@ -88,7 +113,7 @@ function nextBody(plan: Plan, state: ExecutionState): { body: SequentialPlan; pa
   if (aftermath?.phase === 'compensating' && last !== undefined && last.seq > (aftermath.rollback?.toSeq ?? 0)) {
     const step = stepOf(plan, state, last)
     state.compensatedFrom = Math.min(last.seq, state.compensatedFrom ?? last.seq)
-    const { compensation } = plan.steps.get(step.id) as ActionPlan
+    const { compensation } = plan.steps.get(step.id)!
     return { body: compensation!, path: bodyPath(last.path, 'compensate'), data: last.path }
   }
   if (aftermath?.phase !== 'compensating' || aftermath.rollback !== undefined || plan.onFailure === null) return null
@@ -190,7 +215,8 @@ export function localOf(plan: Plan, state: ExecutionState, owner: StepState, nam
   }
   if (name !== 'completed') return undefined
   const kept = state.completions?.findLast(({ path }) => path === owner.path)?.kept
-  const { output = null, meta } = owner
+  const { meta } = owner
+  const output = outputOf(plan, state, owner) ?? null
   const data = kept === undefined ? resolve(plan, state, owner.data) : kept.data
   return { data, output, ...(meta !== undefined && { meta }) }
 }

@@ -48,7 +48,8 @@ export function dataAfter(plan: Plan, step: StepState, before: DataRef): DataRef
   if (step.status !== 'completed') return before
   const stepPlan = planOf(plan, step)
   // An output of its own stands for what is inside; a condition's is its verdict.
-  if (step.output !== undefined && step.frame !== undefined && stepPlan.type !== 'condition') return step.path
+  const isVerdict = stepPlan.type === 'condition' && stepPlan.outcome === null
+  if (step.output !== undefined && step.frame !== undefined && !isVerdict) return step.path
   return behaviourOf(stepPlan).after?.(step, before, stepPlan) ?? step.path
 }
 

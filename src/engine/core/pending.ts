@@ -3,8 +3,7 @@ import { ending } from './aftermath.ts'
 import { questionsTo } from './children.ts'
 import type { Command } from './command.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
-import { behaviourOf } from './steps/behaviour.ts'
-import { questionOf } from './steps/step.ts'
+import { isUndecided, questionOf } from './steps/step.ts'
 import { timerOf } from './timeouts.ts'
 import { isHeld, planOf } from './turn.ts'
 
@@ -35,7 +34,7 @@ function addStep(plan: Plan, state: ExecutionState, step: StepState, commands: C
     else commands.push({ type: 'mark_started', path, attempt: 1 })
   }
   if (step.status !== 'running') return
-  if (behaviourOf(stepPlan).isUndecided?.(step)) commands.push(questionOf(stepPlan, step))
+  if (isUndecided(stepPlan, step)) commands.push(questionOf(stepPlan, step))
   if (stepPlan.type !== 'action') return
   const attempt = step.attempt
   if (stepPlan.delivery === 'at_most_once') commands.push({ type: 'interrupt', path, attempt })

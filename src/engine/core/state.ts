@@ -136,9 +136,11 @@ export interface StepState {
   deciding?: true
   /** The execution that a sub_workflow has started. */
   child?: string
+  /** All in it is over; what its `output` comes to is being asked. */
+  concluding?: true
   /** It is completed by its join, and what is left in it runs on. */
   runsOn?: true
-  /** seq after which a signal must have come to be for it. */
+  /** seq after which a signal must have come to be for it; of a composite that can be compensated where it began. */
   since?: number
 }
 

@@ -9,7 +9,7 @@ import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import * as action from './steps/action.ts'
 import { behaviourOf } from './steps/behaviour.ts'
 import * as condition from './steps/condition.ts'
-import { completeLeaf, failComposite, proceed, skipReached } from './steps/step.ts'
+import { completeLeaf, conclude, failComposite, proceed, skipReached } from './steps/step.ts'
 import * as subWorkflow from './steps/sub-workflow.ts'
 import { lookAgain } from './steps/waiters.ts'
 import { assertNever, planOf, type Turn } from './turn.ts'
@@ -114,12 +114,13 @@ function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
       return action.perform(turn, step)
     case 'step.decided':
       delete step.deciding
+      if (step.concluding) return conclude(turn, plan, step, event.data)
       return behaviourOf(plan).decided!(turn, plan, step, event.data)
     case 'condition.evaluated':
       return condition.branch(turn, plan as ConditionPlan, step, event.data.result)
     case 'step.completed':
       if (!plan.isRepeated && !plan.isAftermath) turn.state.completedLeaves += 1
-      if (plan.type === 'action' && plan.compensation !== null) noteCompletion(turn, plan, step, event.data)
+      if (plan.compensation !== null) noteCompletion(turn, plan, step, event.data)
       if (!plan.isAftermath) markCheckpoint(turn, plan, step)
       return completeLeaf(turn, plan, step, event.data)
     case 'step.failed':

@@ -226,3 +226,82 @@ t.test('a pause holds the compensations of a rollback, and the rollback itself',
   d.fact({ type: 'execution.resumed', data: {} }).checkReplay(t)
   t.same(d.take(), ['roll_back'])
 })
+
+t.test('a composite that was completed is compensated as one, in place of what stands within it', async (t) => {
+  const d = new Driver([a('first', undo), par('p', [a('x', undo), a('y', undo)], {}, undo), a('bad')]).start()
+  d.complete('first').complete('p.x').complete('p.y')
+  d.take()
+  d.fail('bad')
+  t.same(d.take(), ['perform p[compensate].compensate-p 1'])
+  t.equal(d.state.steps.get('p[compensate]')!.data, 'p', 'its data is the output of what it takes back')
+  d.complete('p[compensate].compensate-p')
+  t.same(d.take(), ['perform first[compensate].compensate-first 1'])
+  d.complete('first[compensate].compensate-first').checkReplay(t)
+  t.equal(d.state.status, 'failed')
+})
+
+t.test('of a composite that failed halfway what was completed within it is compensated', async (t) => {
+  const d = new Driver([par('p', [a('x', undo), a('y', undo)], {}, undo)]).start().complete('p.x')
+  d.take()
+  d.fail('p.y')
+  t.same(d.take(), ['perform p.x[compensate].compensate-x 1'])
+  d.complete('p.x[compensate].compensate-x').checkReplay(t)
+  t.equal(d.state.status, 'failed')
+})
+
+t.test('a composite in a loop keeps what its compensation sees', async (t) => {
+  const seen = { compensate: [a('undo', { when: "completed.output == 'out' && completed.data == 'in'" })] }
+  const inner = of('sequential', 's', { steps: [a('x')] }, seen)
+  const d = new Driver([of('foreach', 'e', { items: [1], steps: [inner] }), a('bad')], { input: 'in' }).start()
+  d.complete('e[0].s.x', 'out')
+  t.notOk(d.status('e[0].s'))
+  d.take()
+  d.fail('bad')
+  t.same(d.take(), ['perform e[0].s[compensate].undo 1'])
+  d.complete('e[0].s[compensate].undo').checkReplay(t)
+  t.equal(d.state.status, 'failed')
+})
+
+t.test('a loop that is compensated as one bears failures within it', async (t) => {
+  const each = of('foreach', 'e', { items: [1, 2], steps: [a('x', undo)], tolerate: 1 }, undo)
+  const d = new Driver([each, a('bad')]).start().complete('e[0].x').fail('e[1].x')
+  d.take()
+  d.fail('bad')
+  t.same(d.take(), ['perform e[compensate].compensate-e 1'])
+  d.complete('e[compensate].compensate-e').checkReplay(t)
+  t.equal(d.state.status, 'failed')
+})
+
+t.test('a rollback into a composite takes back what within it came after, one before it the composite', async (t) => {
+  const run = () => {
+    const inner = of('sequential', 's', { steps: [a('x', undo), a('y', undo), a('z', undo)] }, undo)
+    const d = new Driver([a('first'), inner, a('last', undo)]).start().complete('first').complete('s.x').complete('s.y')
+    d.complete('s.z').complete('last')
+    d.take()
+    return d
+  }
+  const seqOf = (d: Driver, path: string) => d.journal.find((e) => e.type === 'step.completed' && e.path === path)!.seq
+  const into = run()
+  into.fact(back(seqOf(into, 's.x'))).complete('last[compensate].compensate-last')
+  into.complete('s.z[compensate].compensate-z').complete('s.y[compensate].compensate-y').checkReplay(t)
+  t.same(into.take().slice(1), [
+    'perform s.z[compensate].compensate-z 1',
+    'perform s.y[compensate].compensate-y 1',
+    'roll_back',
+  ])
+  const before = run()
+  before.fact(back(seqOf(before, 'first'))).complete('last[compensate].compensate-last')
+  before.complete('s[compensate].compensate-s').checkReplay(t)
+  t.same(before.take().slice(1), ['perform s[compensate].compensate-s 1', 'roll_back'])
+})
+
+t.test('what runs on after the join of a composite is compensated by itself', async (t) => {
+  const p = par('p', [a('x', undo), a('y', undo)], { join: 'any', rest: 'continue' }, undo)
+  const d = new Driver([p, a('bad')]).start().complete('p.x').complete('p.y')
+  d.take()
+  d.fail('bad')
+  t.same(d.take(), ['perform p.y[compensate].compensate-y 1'])
+  d.complete('p.y[compensate].compensate-y')
+  t.same(d.take(), ['perform p[compensate].compensate-p 1'])
+  d.complete('p[compensate].compensate-p').checkReplay(t)
+})

@@ -6,7 +6,7 @@ import { endRestWithin } from '../rest.ts'
 import { parentPath, type StepState } from '../state.ts'
 import { planOf, type Turn } from '../turn.ts'
 import type { Deciding } from './behaviour.ts'
-import { askToDecide, cancelInside, complete } from './step.ts'
+import { askToDecide, cancelInside, finish } from './step.ts'
 
 export function begin(turn: Turn, _plan: CompletePlan, step: StepState): void {
   step.entered = true
@@ -28,15 +28,16 @@ export function completed(turn: Turn, plan: CompletePlan, step: StepState): void
   addProgress(turn.state, plan.weight)
   const scope = surrounding(turn, plan.scope, step)
   // Its join was reached before: it has its output, and only what runs on in it is left to end.
-  if (scope.status === 'completed') return endRestWithin(turn, scope)
+  if (scope.status === 'completed' || scope.runsOn) return endRestWithin(turn, scope)
   const scopePlan = planOf(turn.plan, scope)
   cancelInside(turn, scopePlan, scope)
   if (scope.frame?.type !== 'sequence') endRestWithin(turn, scope)
   if (plan.scope !== '') addRemainder(turn.state, scopePlan, scope.path)
   if (scope.frame?.type === 'sequence') scope.frame.data = step.path
   // An output that is written here goes before the one that the workflow defines.
-  if (scope.frame?.type !== 'sequence' || (plan.scope === '' && plan.output !== null)) scope.output = step.output!
-  complete(turn, scopePlan, scope)
+  const isOwn = scope.frame?.type !== 'sequence' || scopePlan.outcome !== null
+  if (isOwn || (plan.scope === '' && plan.output !== null)) scope.output = step.output!
+  finish(turn, scopePlan, scope)
 }
 
 /** The step of that id around it: in a loop, the instance that it stands in. */

@@ -47,6 +47,7 @@ function begin(turn: Turn, plan: StepPlan, step: StepState): void {
     step.status = 'running'
     step.startedAt = turn.at
     startTimeout(turn, plan, step)
+    if (plan.compensation !== null && plan.children.length > 0) step.since = turn.state.seq
   }
   behaviourOf(plan).begin(turn, plan, step)
 }
@@ -70,6 +71,10 @@ export function askToLookUp(turn: Turn, step: StepState): void {
   turn.commands.push({ type: 'look_up', path: step.path })
 }
 
+/** Whether an answer is outstanding without which the step cannot go on. */
+export const isUndecided = (plan: StepPlan, step: StepState): boolean =>
+  step.concluding === true || behaviourOf(plan).isUndecided?.(step) === true
+
 /** What an undecided step asks for, again. */
 export const questionOf = (plan: StepPlan, step: StepState): Command => ({
   type: behaviourOf(plan).looksUp?.(step) === true ? 'look_up' : 'decide',
@@ -87,9 +92,24 @@ export function completeLeaf(turn: Turn, plan: StepPlan, step: StepState, result
   else completed(turn, plan, step)
 }
 
-/** A step ended well. */
+/** A step has come to its end; a composite with an `output` asks for that first. */
 export function complete(turn: Turn, plan: StepPlan, step: StepState): void {
+  if (plan.outcome === null) return finish(turn, plan, step)
+  step.concluding = true
+  askToDecide(turn, step)
+}
+
+/** `step.decided` of a composite that asked for its `output`. */
+export function conclude(turn: Turn, plan: StepPlan, step: StepState, { output = null }: JsonObject): void {
+  delete step.concluding
+  step.output = output
+  finish(turn, plan, step)
+}
+
+/** A step ended well, with the output that it has. */
+export function finish(turn: Turn, plan: StepPlan, step: StepState): void {
   step.status = 'completed'
+  if (plan.compensation !== null && plan.children.length > 0) aftermath.noteComposite(turn, plan, step)
   end(turn, plan, step)
 }
 
@@ -207,6 +227,7 @@ export function restart(turn: Turn, plan: StepPlan, path: string): void {
   }
   step.status = 'running'
   startTimeout(turn, plan, step)
+  if (step.concluding) return askToDecide(turn, step)
   behaviourOf(plan).restart!(turn, plan, step)
 }
 
