@@ -1,3 +1,4 @@
+import type { Json } from '../src/definition/json.ts'
 import { WorkflowEngine } from '../src/engine/engine.ts'
 import { noObserver, type Observer } from '../src/engine/observer.ts'
 import { connect, walBytes, withDatabase } from './database.ts'
@@ -6,20 +7,22 @@ import { type Figures, type Load, measure, OUTPUT_BYTES, type Program, STEPS } f
 /** Writer connections; the limit program uses two as well. */
 const LANES = 2
 
-const definition = {
-  name: 'ten-echoes',
-  steps: Array.from({ length: STEPS }, (_, i) => ({
-    id: `step-${i + 1}`,
-    name: `Step ${i + 1}`,
-    type: 'action',
-    config: { type: 'echo', value: 'x'.repeat(OUTPUT_BYTES) },
-  })),
-}
+/** An `echo` step whose output is `value`, or what the template says. */
+export const echoStep = (id: string, value: string): object => ({
+  id,
+  name: id,
+  type: 'action',
+  config: { type: 'echo', value },
+})
+
+/** So many of them, one after the other. */
+export const echoSteps = (count: number, value = 'x'.repeat(OUTPUT_BYTES)): object[] =>
+  Array.from({ length: count }, (_, i) => echoStep(`step-${i + 1}`, value))
 
 /** Measures the real engine under one load in a fresh database. */
 export const measureEngine = (load: Load): Promise<Figures> =>
   withDatabase('engine', async (url) => {
-    const program = await openEngine(url, Number(process.env.PERF_LANES ?? LANES))
+    const program = await openEngine(url, echoSteps(STEPS))
     try {
       return await measure(program, load)
     } finally {
@@ -27,16 +30,18 @@ export const measureEngine = (load: Load): Promise<Figures> =>
     }
   })
 
-async function openEngine(databaseUrl: string, lanes: number): Promise<Program> {
+/** An engine that runs executions of a workflow with these steps, in this process. */
+export async function openEngine(databaseUrl: string, steps: readonly object[], input: Json = {}): Promise<Program> {
   const ends = new Ends()
+  const lanes = Number(process.env.PERF_LANES ?? LANES)
   const engine = new WorkflowEngine({ databaseUrl, lanes, observer: ends })
   await engine.start()
-  const { id } = await engine.createWorkflow(definition)
+  const { id } = await engine.createWorkflow({ name: 'echoes', steps })
   const client = await connect(databaseUrl)
   return {
     async run(executions) {
       const ended = ends.expect(executions)
-      await Promise.all(Array.from({ length: executions }, () => engine.startExecution(id, 'perf', {})))
+      await Promise.all(Array.from({ length: executions }, () => engine.startExecution(id, 'perf', input)))
       await ended
     },
     walBytes: () => walBytes(client),

@@ -8,6 +8,10 @@ export const OUTPUT_BYTES = 100
 export interface Load {
   readonly atOnce: number
   readonly rounds: number
+  /** Of an execution; `STEPS` unless given. */
+  readonly steps?: number
+  /** Rounds before those that are measured; a tenth as many, at least two, unless given. */
+  readonly warmUp?: number
 }
 
 export interface Program {
@@ -39,9 +43,10 @@ export function loads(quick: boolean): readonly Load[] {
   ]
 }
 
-/** Measures after a tenth of the rounds, at least two, has warmed up compiler, caches and statements. */
-export async function measure(program: Program, { atOnce, rounds }: Load): Promise<Figures> {
-  for (let i = 0; i < Math.max(2, rounds / 10); i++) await program.run(atOnce)
+/** Measures after some rounds have warmed up compiler, caches and statements. */
+export async function measure(program: Program, load: Load): Promise<Figures> {
+  const { atOnce, rounds, steps: length = STEPS, warmUp = Math.max(2, rounds / 10) } = load
+  for (let i = 0; i < warmUp; i++) await program.run(atOnce)
   const durations: number[] = []
   const walBefore = await program.walBytes()
   const cpuBefore = process.cpuUsage()
@@ -54,10 +59,10 @@ export async function measure(program: Program, { atOnce, rounds }: Load): Promi
   const wal = (await program.walBytes()) - walBefore
   durations.sort((a, b) => a - b)
   const p50Ms = percentile(durations, 0.5)
-  const steps = rounds * atOnce * STEPS
+  const steps = rounds * atOnce * length
   return {
     atOnce,
-    stepsPerSecond: (atOnce * STEPS * 1000) / p50Ms,
+    stepsPerSecond: (atOnce * length * 1000) / p50Ms,
     p50Ms,
     p99Ms: percentile(durations, 0.99),
     cpuMicrosPerStep: (user + system) / steps,
