@@ -35,6 +35,8 @@ const { values } = parseArgs({
 })
 
 const REPORT_MS = 10_000
+/** Scenarios that a process runs, from a seed of their own. */
+const PORTION = 1_000
 
 if (process.send !== undefined) await work()
 else if (values.path !== undefined) await again()
@@ -60,7 +62,7 @@ async function again(): Promise<void> {
   process.exitCode = failure === null ? 0 : 1
 }
 
-/** Splits the scenarios over the cores. */
+/** Splits the scenarios into portions, the same ones on any machine, and the portions over the cores. */
 async function share(): Promise<void> {
   const jobs = Math.max(1, Number(values.jobs))
   const seeds = Number(values.seeds)
@@ -75,17 +77,21 @@ async function share(): Promise<void> {
     say(`${runs} of ${seeds} in ${seconds.toFixed(0)} s: ${rate('runs')} scenarios/s, ${rate('steps')} steps/s`)
   }
   const progress = setInterval(report, REPORT_MS)
-  const children = Array.from({ length: jobs }, (_, job) => {
-    const share = Math.floor(seeds / jobs) + (job < seeds % jobs ? 1 : 0)
-    return child(first + job, share, (sofar) => {
-      totals[job] = sofar
-    })
-  })
-  const failures = (await Promise.all(children)).filter((failure) => failure !== null)
+  const failures: string[] = []
+  const portions = Array.from({ length: Math.ceil(seeds / PORTION) }, (_, n) => n).values()
+  const runPortions = async (): Promise<void> => {
+    for (const n of portions) {
+      const failure = await child(first + n, Math.min(PORTION, seeds - n * PORTION), (sofar) => {
+        totals[n] = sofar
+      })
+      if (failure !== null) failures.push(failure)
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }, runPortions))
   clearInterval(progress)
   report()
   for (const failure of failures) say(`\n${failure}`)
-  say(failures.length === 0 ? 'Nothing is broken.' : `${failures.length} processes found something broken.`)
+  say(failures.length === 0 ? 'Nothing is broken.' : `${failures.length} portions found something broken.`)
   process.exitCode = failures.length === 0 ? 0 : 1
 }
 
@@ -100,7 +106,8 @@ function child(seed: number, runs: number, onTotals: (totals: Totals) => void): 
 }
 
 function sum(totals: readonly Totals[], what: keyof Totals): number {
-  return totals.reduce((total, one) => total + (one?.[what] ?? 0), 0)
+  // Portions that have not begun are holes.
+  return totals.reduce((total, one) => total + one[what], 0)
 }
 
 function say(text: string): void {
