@@ -2,6 +2,7 @@ import { type ArrayColumn, arrayParameters, cast, insertFrom, unnest } from './a
 import { type AppendedEvent, eventColumns } from './events.ts'
 import { type ExecutionImage, type ExecutionRow, executionColumns, imageColumns } from './execution-row.ts'
 import { type InboxKey, type NewInboxItem, type Send, sendColumns, sendFrom } from './inbox.ts'
+import { insertResentFrom, resentColumns, resentEvents } from './resent-starts.ts'
 import { type StatisticsDelta, type StatisticsRow, statisticsColumns, tally } from './tally.ts'
 
 export type { AppendedEvent, ExecutionImage }
@@ -121,6 +122,7 @@ export interface FlushStatement {
  *   deletes the row waits for this flush. The row itself is not changed.
  * - `complete` holds a row only when this very statement inserted every event; all else selects from it. So a resend after a
  *   commit that went unnoticed (its events are there already, ON CONFLICT) changes nothing.
+ * - A start that an append brings stands when that append does, whatever has become of its events since.
  * - A resend of which some appends stand and others do not would count and answer wrongly: it fails (22P02), and the journal
  *   halves it until each append is alone.
  *
@@ -138,12 +140,13 @@ export function flushStatement(fence: Fence, given: readonly Append[], resend: b
     sends: sendsOf(given, appends),
   }
   const { inserts, changes, inboxKeys, statistics, claims, sends } = parts
+  const isStartResent = resend && appends !== given
   const needs = [resend, inserts.length, changes.length, inboxKeys.length, statistics.length, claims.length]
-  const shape = needs.map(Number).map(Math.sign).join('') + (sends.length > 0 ? '1' : '')
+  const shape = needs.map(Number).map(Math.sign).join('') + (sends.length > 0 ? '1' : '') + (isStartResent ? 's' : '')
   const values = [
     ...fenceParameters(fence),
     events.length,
-    ...arrayParameters(eventColumns, events),
+    ...(isStartResent ? arrayParameters(resentColumns, resentEvents(given)) : arrayParameters(eventColumns, events)),
     ...(inserts.length > 0 ? arrayParameters(executionColumns, inserts) : []),
     ...(changes.length > 0 ? arrayParameters(changeColumns, changes) : []),
     ...(inboxKeys.length > 0 ? arrayParameters(inboxColumns, inboxKeys) : []),
@@ -151,7 +154,7 @@ export function flushStatement(fence: Fence, given: readonly Append[], resend: b
     ...(claims.length > 0 ? arrayParameters(claimColumns, claims) : []),
     ...(sends.length > 0 ? arrayParameters(sendColumns, sends) : []),
   ]
-  const text = texts.get(shape) ?? textOf(parts, resend)
+  const text = texts.get(shape) ?? textOf(parts, resend, isStartResent)
   texts.set(shape, text)
   return { shape, text, values }
 }
@@ -185,8 +188,12 @@ const claimStands = `(${eventAt('c.seq')} = c.at OR (
   (SELECT e.owner FROM workflow_executions e WHERE e.id = c.id) = $1::uuid AND coalesce(${eventAt('c.read_seq')},
     (SELECT c.read_at FROM execution_snapshots s WHERE s.execution_id = c.id AND s.seq = c.read_seq)) = c.read_at))`
 
-function textOf({ inserts, changes, inboxKeys, statistics, claims, sends }: Parts, resend: boolean): string {
-  let next = firstColumn + eventColumns.length
+function textOf(
+  { inserts, changes, inboxKeys, statistics, claims, sends }: Parts,
+  resend: boolean,
+  isStartResent: boolean,
+): string {
+  let next = firstColumn + (isStartResent ? resentColumns : eventColumns).length
   const ctes: string[] = []
   const take = (count: number): number => {
     next += count
@@ -229,7 +236,7 @@ function textOf({ inserts, changes, inboxKeys, statistics, claims, sends }: Part
 WITH fence AS MATERIALIZED (
   SELECT FROM node_lanes WHERE ${fenceCondition}${isOurs} FOR KEY SHARE
 ), events AS (
-  ${insertFrom('fence', 'execution_events', eventColumns, firstColumn)} ${resend ? 'ON CONFLICT DO NOTHING' : ''} RETURNING 1
+  ${isStartResent ? insertResentFrom('fence', firstColumn) : insertFrom('fence', 'execution_events', eventColumns, firstColumn)} ${resend ? 'ON CONFLICT DO NOTHING' : ''} RETURNING 1
 ), written AS MATERIALIZED (
   SELECT count(*)::integer AS events FROM events
 ), complete AS MATERIALIZED (

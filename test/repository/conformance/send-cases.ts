@@ -128,6 +128,22 @@ export const sendCases: Cases = {
     t.same(await store.inboxOf([receiver!]), [])
   },
 
+  'a resend stands though what it started was run and compacted away': async (t, side) => {
+    const { store } = side
+    const { node, lane } = await registered(t, store)
+    const [gone, kept] = [scheduledStart(), scheduledStart()]
+    const parent = startOf(executionRow({ owner: node }), { also: [gone, kept] })
+    const other = startOf(executionRow({ owner: node }))
+    t.equal(await lane.flush([parent], false), 'committed')
+    await side.loseEvent(gone.executionId, 1)
+    t.equal(await laneOf(t, store, node).flush([parent], true), 'committed')
+    t.same(await store.eventsAfter(gone.executionId, 0, 10), [], 'nothing is written again')
+    t.equal((await store.eventsAfter(kept.executionId, 0, 10)).length, 1)
+    t.match(await caught(laneOf(t, store, node).flush([parent, other], true)), { code: '22P02' })
+    t.equal(await laneOf(t, store, node).flush([other], true), 'committed')
+    t.equal(await laneOf(t, store, node).flush([parent, other], true), 'committed')
+  },
+
   'a fenced flush starts and sends nothing': async (t, { store }) => {
     const { node, lane } = await registered(t, store)
     const [receiver] = await inserted(t, store, { status: 'paused' })

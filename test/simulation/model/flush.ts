@@ -38,9 +38,13 @@ export const flushStatement = (lane: Fence, given: readonly Append[], resend: bo
     if (!appends.every((append) => claimStands(tables, lane.node, append))) return 'fenced'
     let inserted = 0
     let sent = 0
-    for (const { events } of appends) {
-      for (const event of events) {
+    const stands = ({ executionId, events }: Append): boolean =>
+      tables.events.get(executionId)?.has(events[0]!.seq) === true
+    const brought = new Set(resend ? given.filter(stands).flatMap(({ also = [] }) => also) : [])
+    for (const append of appends) {
+      for (const event of append.events) {
         sent += 1
+        if (brought.has(append)) continue
         const { executionId, seq } = event
         yield { row: `event ${executionId}/${seq}`, mode: 'exclusive' }
         if (tables.events.get(executionId)?.get(seq) === undefined) {
