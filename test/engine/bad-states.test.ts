@@ -100,6 +100,31 @@ t.test('what a child came to while its parent was out of service is known after 
   }
 })
 
+t.test(
+  'a child that is quarantined fails the step that waits for it, and its retry changes nothing for the parent',
+  async (t) => {
+    const { url: databaseUrl, sql } = await open(t)
+    const engine = await startEngine(t, {}, { databaseUrl })
+    const waits = { id: 'w', type: 'wait_for_signal', config: { signal: 'go' } }
+    await engine.createWorkflow({ name: 'waits', steps: [echo('one'), waits] })
+    const id = await run(engine, [{ id: 'child', type: 'sub_workflow', config: { workflow: 'waits' } }])
+    const childId = ((await seen(engine, id, 'child.started')).data as { executionId: string }).executionId
+    await seen(engine, childId, 'step.decided', 'w')
+    await until('the child is parked', async () => (await engine.getExecution(childId)).owner === null)
+    const repair = await exchange('type', 'step.melted')(sql, childId)
+    // The request itself would read the history.
+    const requestId = crypto.randomUUID()
+    const wake = { executionId: childId, kind: 'signal', name: 'go', payload: 7, requestId, at: Date.now() } as const
+    await engine.store.insertInbox(wake)
+    t.match(await ended(engine, id), {
+      status: 'failed',
+      error: { type: 'InternalError', stepPath: 'child', details: { executionId: childId } },
+    })
+    await repair()
+    await t.rejects(engine.retryExecution(childId), { code: 'CHILD_RESULT_TAKEN' })
+  },
+)
+
 t.test('a snapshot that cannot be read is passed over: the journal has it all', async (t) => {
   const { url: databaseUrl, sql } = await open(t)
   const first = await startEngine(t, { hold: () => new Promise<never>(() => {}) }, { databaseUrl, drainMs: 0 })

@@ -123,3 +123,46 @@ t.test('a rollback whose compensation fails ends the execution; then it can go b
   await engine.rollback(id, { checkpointIndex: 0, compensate: true, resume: true })
   t.match(await ended(engine, id), { status: 'completed' })
 })
+
+t.test('a compensation may be another workflow; a child that is live is cancelled before it begins', async (t) => {
+  const engine = await startEngine(t, { ship: ({ path }) => Promise.reject(new Error(`no carrier at ${path}`)) })
+  await engine.createWorkflow({ name: 'refund', steps: [echo('back', { value: 'refunded {{ input }}' })] })
+  const never = { id: 'w', type: 'wait_for_signal', config: { signal: 'never' } }
+  await engine.createWorkflow({ name: 'delivery', steps: [never] })
+  const child = (id: string, workflow: string, config: object = {}): object => ({
+    id,
+    type: 'sub_workflow',
+    config: { workflow, ...config },
+  })
+  const back = child('take-back', 'refund', { input: '{{ data }}' })
+  const pay = echo('pay', { value: 30 }, { compensate: [back] })
+  const go = { id: 'go', type: 'wait_for_signal', config: { signal: 'go' } }
+  const shipping = { id: 'shipping', type: 'sequential', config: { steps: [go, call('ship')] } }
+  const both = { id: 'both', type: 'parallel', config: { steps: [child('deliver', 'delivery'), shipping] } }
+  const id = await run(engine, [pay, both])
+  const startedBy = async (path: string): Promise<string> =>
+    ((await seen(engine, id, 'child.started', path)).data as { executionId: string }).executionId
+  const delivery = await startedBy('both.deliver')
+  await engine.signal(id, 'go', null)
+  t.match(await ended(engine, id), { status: 'failed', error: { stepPath: 'both.shipping.ship' } })
+  t.equal((await ended(engine, delivery)).status, 'cancelled')
+  const refund = await startedBy('pay[compensate].take-back')
+  t.match(await ended(engine, refund), { status: 'completed', output: 'refunded 30', parentExecutionId: id })
+  const outcome = (await journalOf(engine, id)).find(
+    ({ type, path }) => type === 'step.completed' && path === 'pay[compensate].take-back',
+  )
+  t.match(outcome?.data, { output: 'refunded 30' })
+})
+
+t.test('a rollback that compensates takes back what a child came after, and the child is started anew', async (t) => {
+  const engine = await startEngine(t)
+  await engine.createWorkflow({ name: 'double', steps: [echo('times', { value: '{{ input * 2 }}' })] })
+  const double = { id: 'double', type: 'sub_workflow', config: { workflow: 'double' } }
+  const id = await run(engine, [echo('first', { value: 21 }), double, booking('hotel')])
+  t.match(await ended(engine, id), { status: 'completed' })
+  await engine.rollbackToCheckpoint(id, 0, { compensate: true, resume: true })
+  t.match(await ended(engine, id), { status: 'completed', output: 'hotel done' })
+  const types = await typesOf(engine, id)
+  t.equal(types.filter((type) => type === 'child.started double').length, 2)
+  t.equal(types.filter((type) => type === 'step.completed hotel[compensate].compensate-hotel').length, 1)
+})
