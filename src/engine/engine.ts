@@ -8,6 +8,7 @@ import type { Workflow } from '../repository/workflows.ts'
 import type { Breakers } from './breakers.ts'
 import type { ControlAction } from './core/control.ts'
 import type { Progress, StepProgress } from './core/progress.ts'
+import type { RollbackPlan } from './core/rollback-plan.ts'
 import type { Checkpoint } from './core/state.ts'
 import { type EngineOptions, settingsOf } from './engine-options.ts'
 import { progressOfFamily } from './family-progress.ts'
@@ -15,7 +16,7 @@ import type { Feed } from './feed.ts'
 import type { CheckpointView } from './history.ts'
 import type { NodeGauges } from './node-gauges.ts'
 import { NodeProcess, type Seams } from './node-process.ts'
-import type { ControlAnswer } from './requests.ts'
+import type { ControlAnswer, RollbackWish } from './requests.ts'
 import type { StartAnswer, StartRequest } from './starts.ts'
 import type { Listener, SubscribeOptions, Subscription } from './stream-message.ts'
 
@@ -164,6 +165,11 @@ export class WorkflowEngine {
     options: ControlOptions & RollbackOptions & { checkpointIndex: number; seq?: number | undefined },
   ): Promise<ControlAnswer> {
     return this.#process.requests.control(executionId, { ...options, action: 'rollback' })
+  }
+
+  /** What `rollback` would do as things stand; changes nothing. Refused as it would be. FORMAT_UNKNOWN, HISTORY_INVALID. */
+  async planRollback(executionId: string, wish: RollbackWish & { checkpointIndex: number }): Promise<RollbackPlan> {
+    return this.#process.requests.planRollback(executionId, wish)
   }
 
   async pauseExecution(executionId: string, options?: ControlOptions): Promise<ControlAnswer> {

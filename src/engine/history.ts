@@ -6,8 +6,12 @@ import type { Basis } from '../repository/flush.ts'
 import type { Store } from '../repository/store.ts'
 import { type CheckpointState, checkpointStateOf, findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
 import type { ChildProgress } from './core/child-progress.ts'
+import { refusalOf } from './core/control.ts'
+import type { Refusal } from './core/event.ts'
 import { type Medians, type Progress, progressOf, type StepProgress } from './core/progress.ts'
+import { planRollback, presentOf, type RollbackPlan } from './core/rollback-plan.ts'
 import { type Checkpoint, type ExecutionState, FORMATS, isFinished } from './core/state.ts'
+import { type ControlPayload, rollbackTarget } from './inbox-fact.ts'
 import { Latest } from './latest.ts'
 import type { Plans } from './plans.ts'
 import { advance, FoldError, GapError, type Replay, type ReplayStore, replay } from './replay.ts'
@@ -147,13 +151,28 @@ export class History {
    */
   async checkpoint(executionId: string, index: number): Promise<CheckpointView> {
     const { row, plan, found } = await this.#keptCheckpoint(executionId, index)
+    return { ...found, state: checkpointStateOf(plan, await this.#stateAt(row, plan, found)) }
+  }
+
+  /** What a rollback would do as things stand, or why it would be refused. Changes nothing. As `checkpoint`. */
+  async planRollback(executionId: string, request: ControlPayload): Promise<RollbackPlan | Refusal> {
+    const asked = await this.#valid(executionId, ({ row, plan, replay: { state } }) => {
+      const target = refusalOf(state, 'rollback') ?? rollbackTarget(request, state)
+      if ('code' in target) return target
+      return { row, plan, target, present: presentOf(plan, state, target, request.compensate === true) }
+    })
+    if ('code' in asked) return asked
+    const { row, plan, target, present } = asked
+    return planRollback(plan, present, await this.#stateAt(row, plan, target), target)
+  }
+
+  async #stateAt(row: ExecutionRow, plan: Plan, { seq, index }: Checkpoint): Promise<ExecutionState> {
     try {
-      const { state } = await replay(this.#options.store, plan, row, found.seq)
-      return { ...found, state: checkpointStateOf(plan, state) }
+      return (await replay(this.#options.store, plan, row, seq)).state
     } catch (error) {
       // The execution went on meanwhile, and what the checkpoint needs was compacted away.
-      if (error instanceof GapError) await this.#keptCheckpoint(executionId, index)
-      throw invalid(executionId, error)
+      if (error instanceof GapError) await this.#keptCheckpoint(row.id, index)
+      throw invalid(row.id, error)
     }
   }
 

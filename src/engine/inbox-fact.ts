@@ -16,7 +16,7 @@ export interface RollbackRequest {
 }
 
 /** What the payload of a control request holds. */
-interface ControlPayload {
+export interface ControlPayload {
   readonly reason?: string
   readonly checkpointIndex?: number
   readonly resume?: boolean
@@ -54,12 +54,12 @@ const eventOfAction = {
   retry: 'execution.retried',
 } as const satisfies Record<Exclude<ControlAction, 'rollback'>, Fact['type']>
 
-function rollbackOf(payload: ControlPayload, state: ExecutionState, requestId: string) {
+/** What a rollback goes back to, or why it cannot be made as things stand. */
+export function rollbackTarget(payload: ControlPayload, state: ExecutionState): Checkpoint | Refusal {
   const { executionId } = state
   const index = payload.checkpointIndex ?? -1
   const checkpoint = findCheckpoint(state, index)
-  const refuse = (code: string, parameters: Refusal['parameters']) =>
-    refused({ action: 'rollback', code, parameters }, requestId)
+  const refuse = (code: string, parameters: Refusal['parameters']) => ({ action: 'rollback', code, parameters })
   if (checkpoint === 'never_existed') return refuse('CHECKPOINT_NOT_FOUND', [executionId, index])
   if (checkpoint === 'no_longer_kept') return refuse('CHECKPOINT_GONE', [index, executionId, oldestIndex(state)])
   if (state.compensatedFrom !== undefined && checkpoint.seq >= state.compensatedFrom)
@@ -67,14 +67,21 @@ function rollbackOf(payload: ControlPayload, state: ExecutionState, requestId: s
   if (payload.seq !== undefined && (payload.seq < state.changedSeq || payload.seq > state.seq)) {
     return refuse('SEQ_CONFLICT', [executionId, state.seq, payload.seq])
   }
+  const undoes = payload.compensate === true && undoneBy(state, checkpoint.seq).length > 0
+  if (undoes && state.aftermath?.phase === 'compensating')
+    return refuse('EXECUTION_STATUS_CONFLICT', [executionId, 'being compensated', 'rollback'])
+  return checkpoint
+}
+
+function rollbackOf(payload: ControlPayload, state: ExecutionState, requestId: string) {
+  const checkpoint = rollbackTarget(payload, state)
+  if ('code' in checkpoint) return refused(checkpoint, requestId)
   const resume = payload.resume === true
   if (payload.compensate !== true || undoneBy(state, checkpoint.seq).length === 0)
     return { type: 'rollback', requestId, checkpoint, resume, reason: payload.reason } as const
-  if (state.aftermath?.phase === 'compensating')
-    return refuse('EXECUTION_STATUS_CONFLICT', [executionId, 'being compensated', 'rollback'])
   const { reason } = payload
   const data = {
-    checkpointIndex: index,
+    checkpointIndex: checkpoint.index,
     toSeq: checkpoint.seq,
     resume,
     requestId,

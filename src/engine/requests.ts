@@ -4,8 +4,10 @@ import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { InboxKind } from '../repository/inbox.ts'
 import type { ControlAction } from './core/control.ts'
 import type { JournalEvent, Refusal } from './core/event.ts'
+import type { RollbackPlan } from './core/rollback-plan.ts'
 import { isFinished } from './core/state.ts'
 import { fingerprint } from './fingerprint.ts'
+import type { ControlPayload } from './inbox-fact.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
 
 /** What an execution is asked for from outside, and how it answers. */
@@ -20,6 +22,9 @@ export interface ControlRequest {
   readonly seq?: number | undefined
   readonly idempotencyKey?: string | undefined
 }
+
+/** What a rollback is planned by. */
+export type RollbackWish = Pick<ControlPayload, 'checkpointIndex' | 'compensate' | 'seq'>
 
 export interface ControlAnswer {
   readonly execution: ExecutionRow
@@ -69,6 +74,15 @@ export class Requests {
     }
     if (answer?.type === 'control.refused') throw refusalError(answer.data as unknown as Refusal, execution.status)
     return { execution, effective: answer !== null, replayed }
+  }
+
+  /** What a rollback would do as things stand; changes nothing. As `control`. FORMAT_UNKNOWN, HISTORY_INVALID. */
+  async planRollback(executionId: string, wish: RollbackWish): Promise<RollbackPlan> {
+    const view = await this.#find(executionId)
+    await this.#checkKey(view, 'rollback')
+    const planned = await this.#parts.history.planRollback(executionId, wish)
+    if ('code' in planned) throw refusalError(planned, view.status)
+    return planned
   }
 
   /** The first request under this key is still on its way: its repeat waits for the same answer. */

@@ -106,6 +106,26 @@ t.test('a rollback with compensate takes back what came after the checkpoint, an
   t.equal((await engine.getProgress(id)).steps.length, 3, 'what was undone is history')
 })
 
+t.test('a rollback is planned at any node, also of an execution that another one has', async (t) => {
+  const { url: databaseUrl } = await createTestDatabase(t)
+  const held = latch()
+  const first = await startEngine(t, { hold: () => held.promise.then(() => null) }, { databaseUrl })
+  const second = await startEngine(t, { hold: () => held.promise.then(() => null) }, { databaseUrl })
+  const id = await run(first, [echo('look'), booking('hotel'), call('hold')])
+  await seen(first, id, 'step.completed', 'hotel')
+  const plan = await second.planRollback(id, { checkpointIndex: 0, compensate: true })
+  t.match(plan, {
+    compensated: [{ path: 'hotel', compensation: 'hotel[compensate]' }],
+    performedAgain: [
+      { path: 'hotel', status: 'completed' },
+      { path: 'hold', status: 'running' },
+    ],
+    kept: [{ path: 'look' }],
+  })
+  held.open()
+  t.match(await ended(first, id), { status: 'completed' })
+})
+
 t.test('a rollback whose compensation fails ends the execution; then it can go back without', async (t) => {
   let fails = true
   const undo = () => (fails ? Promise.reject(new Error('closed')) : 'undone')

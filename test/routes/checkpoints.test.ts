@@ -111,6 +111,41 @@ t.test('rollback guarded by seq is refused when the execution has moved on', asy
   t.match(await rollback(await lastSeq()), { status: 200 }, 'the refusal is an event too')
 })
 
+t.test(
+  'a dry run answers the plan of a rollback and changes nothing; it is refused as the rollback would be',
+  async (t) => {
+    const undo = { compensate: { type: 'echo', value: 'undone' } }
+    const url = await completed([echo('a', 1), { ...echo('b', 2), ...undo }, { ...echo('c', 3), ...undo }])
+    const { lastSeq } = (await api.call('GET', url)).body
+    const plan = (body: object) => api.call('POST', `${url}/rollback?dryRun=true`, { body })
+    const { status, body } = await plan({ checkpointIndex: 0, compensate: true })
+    t.equal(status, 200)
+    t.match(body, {
+      checkpoint: { index: 0, stepPath: 'a' },
+      lastSeq,
+      compensated: [
+        { path: 'c', name: 'c', compensation: 'c[compensate]' },
+        { path: 'b', compensation: 'b[compensate]' },
+      ],
+      performedAgain: [
+        { path: 'b', status: 'completed' },
+        { path: 'c', status: 'completed' },
+      ],
+      kept: [{ path: 'a', id: 'a', status: 'completed' }],
+      cancelledChildren: [],
+      keptChildren: [],
+    })
+    t.same((await plan({ checkpointIndex: 1 })).body.compensated, [])
+    t.match((await api.call('GET', url)).body, { status: 'completed', lastSeq }, 'nothing has happened')
+    t.match(await plan({ checkpointIndex: 9 }), { status: 404, body: { code: 'CHECKPOINT_NOT_FOUND' } })
+    t.match(await plan({ checkpointIndex: 0, seq: 1 }), { status: 409, body: { code: 'SEQ_CONFLICT' } })
+    t.match(await plan({ checkpointIndex: 'first' }), { status: 422 })
+    t.match(await api.call('POST', `${url}/rollback?dryRun=perhaps`, { body: { checkpointIndex: 0 } }), { status: 422 })
+    const real = await api.call('POST', `${url}/rollback?dryRun=false`, { body: { checkpointIndex: 0, seq: lastSeq } })
+    t.match(real, { status: 200, body: { status: 'paused' } })
+  },
+)
+
 t.test('rollback refuses what it does not know', async (t) => {
   const url = await completed([echo('a', 1)])
   const { status, body } = await api.call('POST', `${url}/rollback`, {

@@ -16,7 +16,8 @@ export const MOST_CHILDREN = 1_000
 /** How deep sub-workflows may nest; a recursion without an end stops here. */
 export const DEEPEST = 16
 
-export const childrenOf = ({ children }: ExecutionState): Readonly<Record<string, Child>> => children ?? {}
+export const childrenOf = ({ children }: Pick<ExecutionState, 'children'>): Readonly<Record<string, Child>> =>
+  children ?? {}
 
 export function track({ state }: Turn, executionId: string, child: Child): void {
   state.children ??= {}
@@ -79,7 +80,7 @@ export interface Regrouped {
   readonly superseded: readonly string[]
 }
 
-export function regroup(present: ExecutionState, atCheckpoint: ExecutionState): Regrouped | null {
+export function regroup(present: Pick<ExecutionState, 'children'>, atCheckpoint: ExecutionState): Regrouped | null {
   const live = Object.keys(childrenOf(present))
   const before = childrenOf(atCheckpoint)
   if (live.length === 0 && Object.keys(before).length === 0) return null
