@@ -10,23 +10,36 @@ import { definitionFaults } from './compile/shapes.ts'
 import { compileList, MAX_STEPS } from './compile/steps.ts'
 import type { JsonObject } from './json.ts'
 import { formatOf } from './language.ts'
-import type { ActionShape, Fault, Plan, RetryPolicy, SequentialPlan } from './plan.ts'
+import type { ActionShape, Fault, Plan, RetryPolicy, SequentialPlan, SubWorkflowPlan } from './plan.ts'
 import type { Definition } from './schema.ts'
 import { compileTemplateInto, type Template, type TemplateFindings } from './template.ts'
+
+export interface Compiled {
+  readonly plan: Plan
+  readonly definition: Definition
+  /** What it names beyond itself: see `missingWorkflows`. */
+  readonly subWorkflows: readonly SubWorkflowPlan[]
+}
+
+/** What is wrong with it, and as much of it as could be read. */
+export interface Refused {
+  readonly faults: readonly Fault[]
+  readonly document: JsonObject
+  readonly subWorkflows: readonly SubWorkflowPlan[]
+}
+
+const unread = { document: {}, subWorkflows: [] }
 
 /**
  * Compiles a definition, or says everything that is wrong with it, in document order. Bad input never throws. The definition
  * in the answer is a copy as plain JSON.
  */
-export function compile(
-  definition: unknown,
-  actions: ReadonlyMap<string, ActionShape>,
-): { plan: Plan; definition: Definition } | { faults: readonly Fault[] } {
+export function compile(definition: unknown, actions: ReadonlyMap<string, ActionShape>): Compiled | Refused {
   const copy = documentOf(definition)
-  if ('fault' in copy) return { faults: [copy.fault] }
+  if ('fault' in copy) return { faults: [copy.fault], ...unread }
   const { document } = copy
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
-    return { faults: [{ pointer: '', message: 'The definition must be an object with name and steps' }] }
+    return { faults: [{ pointer: '', message: 'The definition must be an object with name and steps' }], ...unread }
   }
   const all: Compilation = {
     definition: document,
@@ -36,10 +49,19 @@ export function compile(
     names: closedNames(document),
     retryPolicy: null,
     steps: 0,
+    subWorkflows: [],
   }
   const plan = compileDocument(document, all)
-  if (all.faults.length > 0) return { faults: inDocumentOrder(document, all.faults).map(briefly) }
-  return { plan, definition: document as unknown as Definition }
+  const { faults, subWorkflows } = all
+  if (faults.length === 0) return { plan, definition: document as unknown as Definition, subWorkflows }
+  return { faults: inDocumentOrder(document, faults).map(briefly), document, subWorkflows: readable(all) }
+}
+
+/** Those of the sub-workflows whose names can be asked for. */
+function readable({ faults, subWorkflows, steps }: Compilation): SubWorkflowPlan[] {
+  if (steps > MAX_STEPS) return []
+  const wrong = new Set(faults.map(({ pointer }) => pointer))
+  return subWorkflows.filter(({ pointer }) => !wrong.has(`${pointer}/workflow`) && !wrong.has(`${pointer}/version`))
 }
 
 const LONGEST_MESSAGE = 600

@@ -1,5 +1,6 @@
-import { compile } from '../definition/compile.ts'
-import type { ActionShape, Fault, Plan } from '../definition/plan.ts'
+import { inDocumentOrder } from '../definition/compile/fault-order.ts'
+import { type Compiled, compile, type Refused } from '../definition/compile.ts'
+import type { ActionShape, Fault } from '../definition/plan.ts'
 import type { Definition } from '../definition/schema.ts'
 import { CairnError } from '../errors.ts'
 import type { Store } from '../repository/store.ts'
@@ -9,12 +10,6 @@ import type { Clock } from './clock.ts'
 import { fingerprint } from './fingerprint.ts'
 import { missingWorkflows } from './missing-workflows.ts'
 import type { Plans } from './plans.ts'
-
-/** A definition that may be stored, and what it compiled to. */
-interface Compiled {
-  readonly definition: Definition
-  readonly plan: Plan
-}
 
 export interface DefinitionsOptions {
   readonly store: Store
@@ -33,8 +28,7 @@ export class Definitions {
 
   /** Every fault of a definition, in document order; empty when it is valid. */
   async faultsOf(definition: unknown): Promise<readonly Fault[]> {
-    const result = compile(definition, this.#options.actions)
-    return 'faults' in result ? result.faults : missingWorkflows(result.plan, 'default', this.#options.store)
+    return this.#faultsIn(compile(definition, this.#options.actions), 'default')
   }
 
   /** Stores version 1. DEFINITION_INVALID, WORKFLOW_NAME_TAKEN, IDEMPOTENCY_KEY_REUSED. */
@@ -88,10 +82,17 @@ export class Definitions {
 
   async #compiled(given: unknown, namespace: string): Promise<Compiled> {
     const result = compile(given, this.#options.actions)
-    const faults =
-      'faults' in result ? result.faults : await missingWorkflows(result.plan, namespace, this.#options.store)
+    const faults = await this.#faultsIn(result, namespace)
     if ('faults' in result || faults.length > 0) throw new CairnError('DEFINITION_INVALID', [faults.length], { faults })
     return result
+  }
+
+  /** What the definition says wrong, and what it names that is not there, all at once. */
+  async #faultsIn(result: Compiled | Refused, namespace: string): Promise<readonly Fault[]> {
+    const name = 'faults' in result ? result.document.name : result.definition.name
+    const missing = await missingWorkflows(result.subWorkflows, String(name), namespace, this.#options.store)
+    if (!('faults' in result)) return missing
+    return missing.length === 0 ? result.faults : inDocumentOrder(result.document, [...result.faults, ...missing])
   }
 }
 

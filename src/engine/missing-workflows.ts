@@ -1,19 +1,24 @@
 import { pointerTo } from '../definition/json-pointer.ts'
-import type { Fault, Plan, SubWorkflowPlan } from '../definition/plan.ts'
+import type { Fault, SubWorkflowPlan } from '../definition/plan.ts'
 import type { Store } from '../repository/store.ts'
 
 type Known = Pick<Store, 'findWorkflowNamed' | 'findVersion'>
 
 /**
- * The sub-workflows of a definition that cannot be started as the database stands, in document order. Its own name is always
+ * The sub-workflows of a definition that cannot be started as the database stands, in document order. Its `own` name is always
  * allowed: it exists once this is stored, and a recursion is bounded by its depth.
  */
-export async function missingWorkflows(plan: Plan, namespace: string, store: Known): Promise<Fault[]> {
+export async function missingWorkflows(
+  subWorkflows: readonly SubWorkflowPlan[],
+  own: string,
+  namespace: string,
+  store: Known,
+): Promise<Fault[]> {
   const faults: Fault[] = []
   // A definition may name the same workflow in thousands of steps.
   const asked = new Map<string, Fault | null>()
-  for (const step of plan.steps.values()) {
-    if (step.type !== 'sub_workflow' || step.workflow === plan.name) continue
+  for (const step of subWorkflows) {
+    if (step.workflow === own) continue
     const key = JSON.stringify([step.workflow, step.version])
     const known = asked.get(key)
     const fault = known === undefined ? await faultOf(step, namespace, store) : known

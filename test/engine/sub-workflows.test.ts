@@ -197,6 +197,21 @@ t.test('a definition whose sub-workflow is not there is refused, with the place'
     ['/steps/0/config/workflow', '/steps/1/config/workflow'],
     'each step that names it has its fault',
   )
+  const manifold = {
+    name: 'parent',
+    steps: [sub('one', 'nobody'), { ...echo('two'), when: '1 +' }, sub('three', 'nob\u0000dy'), sub('one', 'nobody')],
+  }
+  t.strictSame(
+    (await engine.validateDefinition(manifold)).map(({ pointer }) => pointer),
+    [
+      '/steps/0/config/workflow',
+      '/steps/1/when',
+      '/steps/2/config/workflow',
+      '/steps/3/id',
+      '/steps/3/config/workflow',
+    ],
+    'beside whatever else is wrong, in the order of the document',
+  )
 })
 
 t.test('what cannot start fails the step by name: gone, or not what its inputSchema asks for', async (t) => {

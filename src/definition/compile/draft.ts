@@ -1,5 +1,5 @@
 import type { JsonObject } from '../json.ts'
-import type { ActionShape, Fault, RetryPolicy, StepPlan } from '../plan.ts'
+import type { ActionShape, Fault, RetryPolicy, StepPlan, SubWorkflowPlan } from '../plan.ts'
 import type { Mutable } from '../steps/step-language.ts'
 
 /** A plan while it is being made. */
@@ -46,4 +46,6 @@ export interface Compilation {
   /** The workflow's own, for the steps that have none. */
   retryPolicy: RetryPolicy | null
   steps: number
+  /** Every sub_workflow that names one: whether there is such a workflow only the database knows. */
+  readonly subWorkflows: SubWorkflowPlan[]
 }

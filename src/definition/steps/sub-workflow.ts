@@ -83,6 +83,8 @@ export const subWorkflowStep: StepLanguage<SubWorkflowPlan> = {
     plan.mode = mode === 'fire_and_forget' ? mode : 'wait'
     plan.parentClosePolicy = (parentClosePolicy ?? (plan.mode === 'wait' ? 'cancel' : 'abandon')) as ParentClosePolicy
     plan.pointer = compiler.pointerTo('').slice(0, -1)
+    // A name that is none is refused with the step's other fields.
+    if (typeof workflow === 'string' && workflow !== '') compiler.all.subWorkflows.push(plan)
     if (plan.mode === 'wait' && parentClosePolicy === 'wait')
       compiler.fault(
         'parentClosePolicy',
