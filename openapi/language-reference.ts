@@ -97,9 +97,12 @@ function section(type: (typeof stepTypes)[number]): string {
 const isWithin = (type: string, name: string): boolean => name in within && type !== 'action' && type !== 'sub_workflow'
 
 function example(name: string): string {
-  const { title, definition, input, signals, ends } = JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'))
+  const { title, definition, input, signals, decisions, ends } = JSON.parse(
+    readFileSync(new URL(`${name}.json`, folder), 'utf8'),
+  )
   const told = [
     input === undefined ? 'Without input' : `With the input \`${JSON.stringify(input)}\``,
+    ...(decisions ?? []).map((decision: unknown) => `the decision \`${JSON.stringify(decision)}\``),
     ...(signals ?? []).map((signal: unknown) => `the signal \`${JSON.stringify(signal)}\``),
   ]
   const { status, ...rest } = ends

@@ -9,6 +9,7 @@ import { requestLogPlugin } from './plugins/request-log.ts'
 import { stoppingPlugin } from './plugins/stopping.ts'
 import { validationPlugin } from './plugins/validation.ts'
 import { websocketPlugin } from './plugins/websocket.ts'
+import { approvalRoutes, approvalSchemas } from './routes/approvals.ts'
 import { checkpointRoutes, checkpointSchemas } from './routes/checkpoints.ts'
 import { circuitBreakerRoutes, circuitBreakerSchemas } from './routes/circuit-breakers.ts'
 import { controlRoutes, controlSchemas } from './routes/control.ts'
@@ -95,6 +96,7 @@ export function buildApp({
   app.register(controlRoutes, { engine })
   app.register(rollbackRoutes, { engine })
   app.register(signalRoutes, { engine })
+  app.register(approvalRoutes, { engine })
   app.register(progressRoutes, { engine })
   app.register(eventRoutes, { engine })
   app.register(checkpointRoutes, { engine })
@@ -118,6 +120,7 @@ const schemas = [
   ...controlSchemas,
   ...rollbackSchemas,
   ...signalSchemas,
+  ...approvalSchemas,
   ...progressSchemas,
   ...eventSchemas,
   ...checkpointSchemas,

@@ -50,6 +50,7 @@ export function compile(definition: unknown, actions: ReadonlyMap<string, Action
     retryPolicy: null,
     steps: 0,
     subWorkflows: [],
+    formSchemas: 0,
   }
   const plan = compileDocument(document, all)
   const { faults, subWorkflows } = all

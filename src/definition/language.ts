@@ -1,5 +1,6 @@
 import type { StepPlan } from './plan.ts'
 import { action } from './steps/action.ts'
+import { approvalStep } from './steps/approval.ts'
 import { completeStep } from './steps/complete.ts'
 import { condition } from './steps/condition.ts'
 import { emitStep } from './steps/emit.ts'
@@ -34,6 +35,7 @@ const languages = {
   complete: completeStep,
   wait: waitStep,
   wait_for_signal: waitForSignalStep,
+  approval: approvalStep,
   sub_workflow: subWorkflowStep,
   emit: emitStep,
 }

@@ -1,6 +1,7 @@
 import type { Expression } from './expression.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { ActionPlan } from './steps/action.ts'
+import type { ApprovalPlan } from './steps/approval.ts'
 import type { CompletePlan } from './steps/complete.ts'
 import type { ConditionPlan } from './steps/condition.ts'
 import type { EmitPlan } from './steps/emit.ts'
@@ -21,6 +22,7 @@ import type { Template } from './template.ts'
 export type { ParentClosePolicy } from './steps/sub-workflow.ts'
 export type {
   ActionPlan,
+  ApprovalPlan,
   CompletePlan,
   ConditionPlan,
   EmitPlan,
@@ -98,6 +100,7 @@ export interface StepPlanBase {
 
 export type StepPlan =
   | ActionPlan
+  | ApprovalPlan
   | CompletePlan
   | ConditionPlan
   | EmitPlan
@@ -114,6 +117,7 @@ export type StepPlan =
   | WaitPlan
   | WhilePlan
 export type CompositePlan =
+  | ApprovalPlan
   | ConditionPlan
   | ForeachPlan
   | ParallelPlan

@@ -1,5 +1,6 @@
 import type { Json } from '../definition/json.ts'
 import { ActionRegistry, builtInActions } from './actions/registry.ts'
+import { Approvals } from './approvals.ts'
 import { AttemptSlots } from './attempt-slots.ts'
 import { Breakers } from './breakers.ts'
 import { Burial } from './burial.ts'
@@ -27,6 +28,7 @@ export interface Assembly {
   readonly definitions: Definitions
   readonly starts: Starts
   readonly requests: Requests
+  readonly approvals: Approvals
   readonly statistics: StatisticsReader
   readonly housekeeping: Housekeeping | null
   readonly closeActions: () => Promise<void>
@@ -81,6 +83,7 @@ export function assemble(storage: Storage, { settings, clock, formats, life, ali
     definitions: new Definitions({ store, actions: actions.shapes(), plans, clock }),
     starts: new Starts(parts, aliveLife, life, vacate),
     requests,
+    approvals: new Approvals(parts, requests),
     housekeeping: upkeep ? new Housekeeping({ upkeep, clock, log, compaction, retentionDays, everyMs, life }) : null,
     closeActions: builtIn.close,
   }

@@ -1,9 +1,14 @@
+import type { Json } from '../definition/json.ts'
+import type { ApprovalChanges } from '../repository/approvals.ts'
 import type { ExecutionImage, ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
 import type { InboxKey, NewInboxItem } from '../repository/inbox.ts'
 import type { StatisticsDelta, StepCount } from '../repository/tally.ts'
+import { changedBy } from './approval-rows.ts'
+import type { ApprovalChange } from './core/approvals.ts'
 import type { Command } from './core/command.ts'
 import type { JournalEvent } from './core/event.ts'
+import { roughBytes } from './json-size.ts'
 
 /** A command that has an effect on the world: it waits for the events that caused it. */
 export type Effect = Extract<Command, { type: 'perform' }>
@@ -24,6 +29,8 @@ export class Draft {
   /** Executions that it starts, and what it leaves in the inboxes of others. */
   readonly also: Append[] = []
   readonly sends: NewInboxItem[] = []
+  /** What the list of approvals is told; null: nothing. */
+  approvals: ApprovalChanges | null = null
   readonly steps: StepCount[] = []
   bytes = 0
 
@@ -52,6 +59,11 @@ export class Draft {
     this.bytes += bytes + ROW_BYTES
   }
 
+  listApproval(change: ApprovalChange, row: ExecutionRow): void {
+    this.approvals = changedBy(this.approvals, change, row)
+    this.bytes += roughBytes(change as unknown as Json) + ROW_BYTES
+  }
+
   /** `image` is the row's image where it changed, `isNew` says that it has yet to be inserted. */
   toAppend(row: ExecutionRow, image: ExecutionImage | null, isNew: boolean, status: StatisticsDelta['status']): Append {
     return {
@@ -61,6 +73,7 @@ export class Draft {
       inboxKeys: this.inboxKeys,
       ...(this.also.length > 0 && { also: this.also }),
       ...(this.sends.length > 0 && { sends: this.sends }),
+      ...(this.approvals !== null && { approvals: this.approvals }),
       statistics: this.#statistics(row, status),
       bytes: this.bytes,
     }

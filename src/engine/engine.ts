@@ -5,6 +5,7 @@ import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Store } from '../repository/store.ts'
 import type { WorkflowVersion } from '../repository/workflow-versions.ts'
 import type { Workflow } from '../repository/workflows.ts'
+import type { Approval, DecisionAnswer, DecisionRequest } from './approvals.ts'
 import type { Breakers } from './breakers.ts'
 import type { ControlAction } from './core/control.ts'
 import type { Progress, StepProgress } from './core/progress.ts'
@@ -204,6 +205,16 @@ export class WorkflowEngine {
     options: { idempotencyKey?: string | undefined } = {},
   ) {
     return this.#process.requests.signal(executionId, name, payload, options.idempotencyKey)
+  }
+
+  /** An approval as it is now, with its form; `store.listApprovals` lists them. APPROVAL_NOT_FOUND. */
+  async getApproval(approvalId: string): Promise<Approval> {
+    return this.#process.approvals.find(approvalId)
+  }
+
+  /** Approves or rejects and waits up to 5 s until that is taken. APPROVAL_CLOSED: another one came first. APPROVAL_DATA_INVALID. */
+  async decideApproval(approvalId: string, request: DecisionRequest): Promise<DecisionAnswer> {
+    return this.#process.approvals.decide(approvalId, request)
   }
 
   /** Waits for the end, at most `waitMs`; the execution as it is then. */

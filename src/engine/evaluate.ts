@@ -7,7 +7,7 @@ import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
 import { type ExecutionInfo, StepScope } from './core/scope.ts'
 import type { ExecutionState, StepState } from './core/state.ts'
-import { behaviourOf } from './core/steps/behaviour.ts'
+import { behaviourOf, type Deciding } from './core/steps/behaviour.ts'
 import { decideOutcome } from './core/steps/outcome.ts'
 import { isOpen, isUndecided } from './core/steps/step.ts'
 import { planOf } from './core/turn.ts'
@@ -21,13 +21,15 @@ export function evaluate(
   info: ExecutionInfo,
   command: Extract<Command, { type: 'evaluate_when' | 'decide' | 'complete' }>,
   bounds: Bounds,
+  ids: Deciding['ids'],
 ): Fact | null {
   if (command.type === 'complete') return evaluateOutput(plan, state, info)
   const step = state.steps.get(command.path)
   if (step === undefined) return null
   const scope = new StepScope(plan, state, step, info)
   try {
-    return command.type === 'evaluate_when' ? evaluateWhen(plan, step, scope) : decide(plan, state, step, scope, bounds)
+    if (command.type === 'evaluate_when') return evaluateWhen(plan, step, scope)
+    return decide({ plan, stepPlan: planOf(plan, step), state, step, scope, ids }, bounds)
   } catch (thrown) {
     return { type: 'step.failed', path: step.path, data: { error: stepError(thrown, step), retryAt: null } }
   }
@@ -40,12 +42,10 @@ function evaluateWhen(plan: Plan, step: StepState, scope: StepScope): Fact | nul
   return { type: 'step.skipped', path, data: { reason: 'when' } }
 }
 
-function decide(plan: Plan, state: ExecutionState, step: StepState, scope: StepScope, bounds: Bounds): Fact | null {
-  const stepPlan = planOf(plan, step)
-  const behaviour = behaviourOf(stepPlan)
+function decide(place: Deciding, bounds: Bounds): Fact | null {
+  const { stepPlan, step } = place
   if (!isOpen(step) || !isUndecided(stepPlan, step)) return null
-  const place = { plan, stepPlan, state, step, scope }
-  const fact = step.concluding ? decideOutcome(place) : behaviour.decide!(place)
+  const fact = step.concluding ? decideOutcome(place) : behaviourOf(stepPlan).decide!(place)
   if (fact?.type === 'step.failed') return identified(fact)
   if (fact !== null) checkDecision(fact.data as Json, bounds)
   return fact

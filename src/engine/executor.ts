@@ -84,10 +84,7 @@ export class Executor implements WriterOutcomes {
     return this.#writer.inserted ?? this.row
   }
 
-  /**
-   * Takes the execution on from where its state stands: after a claim. `takeover` names the dead node that left it, if that is
-   * known: it is on record before anything is performed again.
-   */
+  /** Takes it on after a claim. `takeover` names the dead node that left it, if known: that is on record before all else. */
   resume(takeover?: { readonly from: string | null }): void {
     this.#turn(() => {
       if (takeover !== undefined) this.#apply({ type: 'execution.recovered', data: takeover }, undefined)
@@ -228,6 +225,7 @@ export class Executor implements WriterOutcomes {
       case 'look_up':
       case 'tell_child':
       case 'ask_child':
+      case 'list_approval':
         return this.#outgoing.carryOut(command, this.#writer.draft)
       case 'set_timer':
         return this.#timers.set(`${command.timer} ${command.path}`, command.dueAt, () => {
@@ -240,7 +238,7 @@ export class Executor implements WriterOutcomes {
         return void this.#services.clock.soon(() => void this.#rollBack(rollbackDue(this.#state)))
       default: {
         if (command.type === 'mark_started' && this.#isDraining) return
-        const fact = answerTo(command, this.plan, this.#state, this.row, this.#room.bounds(this.#state))
+        const fact = answerTo(command, this, this.#state, this.#room.bounds(this.#state), this.#services.clock)
         if (fact !== null) this.#facts.push(fact)
       }
     }

@@ -5,30 +5,33 @@ import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
 import type { ExecutionInfo } from './core/scope.ts'
 import type { ExecutionState } from './core/state.ts'
-import { behaviourOf } from './core/steps/behaviour.ts'
+import { behaviourOf, type Deciding } from './core/steps/behaviour.ts'
 import { assertNever, isHeld, planOf } from './core/turn.ts'
 import { errorFact, identified } from './error-fact.ts'
 import { evaluate } from './evaluate.ts'
 import type { Bounds } from './result.ts'
 
+/** What goes beside the events of the execution, or is looked up for it. */
+export type Accompanying = Extract<Command, { type: 'look_up' | 'tell_child' | 'ask_child' | 'list_approval' }>
+
 type Answered = Exclude<
   Command,
-  { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' | 'look_up' | 'tell_child' | 'ask_child' | 'roll_back' }
+  { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' | 'roll_back' } | Accompanying
 >
 
 /** The fact that answers a command without an effect on the world, or null when the step has moved on. */
 export function answerTo(
   command: Answered,
-  plan: Plan,
+  { plan, row }: { readonly plan: Plan; readonly row: ExecutionRow },
   state: ExecutionState,
-  row: ExecutionRow,
   bounds: Bounds,
+  ids: Deciding['ids'],
 ): Fact | null {
   switch (command.type) {
     case 'evaluate_when':
     case 'decide':
     case 'complete':
-      return evaluate(plan, state, infoOf(row, state), command, bounds)
+      return evaluate(plan, state, infoOf(row, state), command, bounds, ids)
     case 'fail':
       return failedFact(command)
     case 'pause':

@@ -1,10 +1,11 @@
 import type { InboxItem } from '../repository/inbox.ts'
 import { type ChildEnd, childFact } from './child-end.ts'
 import { undoneBy } from './core/aftermath.ts'
+import { openApprovals } from './core/approvals.ts'
 import { findCheckpoint } from './core/checkpoint.ts'
 import { type ControlAction, refusalOf } from './core/control.ts'
-import type { Fact, Refusal } from './core/event.ts'
-import type { Checkpoint, ExecutionState } from './core/state.ts'
+import type { ApprovalDecision, Fact, Refusal } from './core/event.ts'
+import { type Checkpoint, type ExecutionState, isFinished } from './core/state.ts'
 
 /** A rollback that can be met: it needs the state at the checkpoint, which only the database has. */
 export interface RollbackRequest {
@@ -36,6 +37,7 @@ export function factOf(
     return { type: 'fact', fact: { type: 'signal.received', data: { signal, requestId } } }
   }
   if (item.kind === 'child_ended') return { type: 'fact', fact: childFact(item.payload as unknown as ChildEnd, state) }
+  if (item.kind === 'approval') return decided(item, state, requestId)
   const payload = (item.payload ?? {}) as ControlPayload
   const refusal = refusalOf(state, item.kind)
   if (refusal !== null) return refused(refusal, requestId)
@@ -45,6 +47,16 @@ export function factOf(
     type: 'fact',
     fact: { type: eventOfAction[item.kind], data: { requestId, ...(reason !== undefined && { reason }) } },
   }
+}
+
+/** The first decision counts; an execution that has ended, or is quarantined, takes none. */
+function decided({ name, payload }: InboxItem, state: ExecutionState, requestId: string) {
+  const approvalId = name ?? ''
+  const path = isFinished(state.status) ? undefined : openApprovals(state)[approvalId]
+  if (path === undefined)
+    return refused({ action: 'decide', code: 'APPROVAL_CLOSED', parameters: [approvalId, 'closed', ''] }, requestId)
+  const said = payload as unknown as Omit<ApprovalDecision, 'approvalId' | 'requestId'>
+  return { type: 'fact', fact: { type: 'approval.decided', path, data: { approvalId, ...said, requestId } } } as const
 }
 
 const eventOfAction = {

@@ -1,5 +1,6 @@
 import { CairnError } from '../errors.ts'
 import { isUnavailable } from '../repository/classify.ts'
+import type { Approvals } from './approvals.ts'
 import { type Assembly, assemble } from './assembly.ts'
 import { type Clock, SystemClock } from './clock.ts'
 import { FORMATS } from './core/state.ts'
@@ -66,6 +67,9 @@ export class NodeProcess {
   }
   get requests(): Requests {
     return this.#up.requests
+  }
+  get approvals(): Approvals {
+    return this.#up.approvals
   }
   get statistics(): StatisticsReader {
     return this.#up.statistics

@@ -11,6 +11,7 @@ import type { Draft } from './draft.ts'
 import { emission } from './emission.ts'
 import { errorFact } from './error-fact.ts'
 import type { ExecutionWriter } from './execution-writer.ts'
+import type { Accompanying } from './facts.ts'
 import { roughBytes } from './json-size.ts'
 import { askAgainIn, type Finding, isWorthAsking } from './look-up.ts'
 import type { Services } from './services.ts'
@@ -62,10 +63,11 @@ export class Outgoing {
     return this.#looking.size === 0
   }
 
-  carryOut(command: Extract<Command, { type: 'look_up' | 'tell_child' | 'ask_child' }>, draft: Draft): void {
+  carryOut(command: Accompanying, draft: Draft): void {
     if (command.type === 'look_up') this.#seek(command.path)
     else if (command.type === 'ask_child') void this.#ask(command.executionId, this.#looking)
-    else this.#tell(draft, command)
+    else if (command.type === 'tell_child') this.#tell(draft, command)
+    else draft.listApproval(command.change, this.#row)
   }
 
   /** Answers with what was found, unless `forget` comes first. */

@@ -1,6 +1,7 @@
 import type { Json } from '../definition/json.ts'
 import { CairnError, type ErrorCode, errors } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
+import type { IdempotencyKey, Keyed } from '../repository/idempotency.ts'
 import type { InboxKind } from '../repository/inbox.ts'
 import type { ControlAction } from './core/control.ts'
 import type { JournalEvent, Refusal } from './core/event.ts'
@@ -26,6 +27,16 @@ export interface ControlRequest {
 /** What a rollback is planned by. */
 export type RollbackWish = Pick<ControlPayload, 'checkpointIndex' | 'compensate' | 'seq'>
 
+/** Something for an inbox, under an Idempotency-Key perhaps. */
+export interface Post {
+  readonly kind: InboxKind
+  readonly name: string | null
+  readonly payload: Json
+  /** What the key is for. */
+  readonly route: string
+  readonly key: string | undefined
+}
+
 export interface ControlAnswer {
   readonly execution: ExecutionRow
   /** False: it is durable and will take effect, but has not within the time that was waited. */
@@ -33,7 +44,8 @@ export interface ControlAnswer {
   readonly replayed: boolean
 }
 
-const ANSWER_WITHIN_MS = 5_000
+/** How long a request waits for the event that answers it. */
+export const ANSWER_WITHIN_MS = 5_000
 /** Signals that no step has taken, of one execution; beyond it nobody may leave another. */
 export const MOST_SIGNALS = 1_000
 
@@ -56,9 +68,9 @@ export class Requests {
     const { idempotencyKey, action, ...payload } = request
     const view = await this.#find(executionId)
     await this.#checkKey(view, action)
-    const posted = await this.#post(executionId, action, null, withoutAbsent(payload), {
-      key: idempotencyKey,
-      route: `control ${executionId}`,
+    const posted = await this.post(executionId, {
+      ...{ kind: action, name: null, payload: withoutAbsent(payload) },
+      ...{ key: idempotencyKey, route: `control ${executionId}` },
     })
     const { requestId, replayed } = posted
     if (replayed && !(await this.#isUnanswered(executionId, requestId, action)))
@@ -124,31 +136,29 @@ export class Requests {
     const bytes = Buffer.byteLength(JSON.stringify(payload))
     if (bytes > settings.maxPayloadBytes)
       throw new CairnError('PAYLOAD_TOO_LARGE', ['signal', bytes, settings.maxPayloadBytes])
-    const route = `signal ${executionId}`
-    const requestHash = fingerprint(['signal', name, payload])
-    const key =
-      idempotencyKey === undefined ? null : { namespace: 'default', route, key: idempotencyKey, requestHash, at: 0 }
+    const post = { kind: 'signal', name, payload, route: `signal ${executionId}`, key: idempotencyKey } as const
     // A signal that was taken is repeated without being counted again.
-    if (key !== null && (await store.findKey(key)) !== null) return { replayed: true }
+    if ((await this.repeated(post)) !== null) return { replayed: true }
     const waiting = (await history.untakenSignals(executionId)) + (await store.countSignals(executionId))
     if (waiting >= MOST_SIGNALS) throw new CairnError('SIGNALS_FULL', [executionId, waiting])
-    return this.#post(executionId, 'signal', name, payload, { key: idempotencyKey, route })
+    return this.post(executionId, post)
   }
 
-  async #post(
-    executionId: string,
-    kind: InboxKind,
-    name: string | null,
-    payload: Json,
-    idempotency: { readonly key: string | undefined; readonly route: string },
-  ): Promise<{ requestId: string; replayed: boolean }> {
+  /** What was posted under its key before, or null. IDEMPOTENCY_KEY_REUSED when that was something else. */
+  async repeated(post: Post): Promise<Keyed | null> {
+    const key = keyOf(post, 0)
+    return key === null ? null : this.#parts.store.findKey(key)
+  }
+
+  /** Leaves it in the execution's inbox, durably, and tells whoever owns that. EXECUTION_NOT_FOUND. */
+  async post(executionId: string, post: Post): Promise<{ requestId: string; replayed: boolean }> {
     const { store, clock } = this.#parts
     const requestId = clock.newId()
+    const { kind, name, payload } = post
     const item = { executionId, kind, name, payload, requestId, at: clock.now() }
-    const { key, route } = idempotency
-    if (key !== undefined) {
-      const requestHash = fingerprint([kind, name, payload])
-      const posted = await store.insertInboxKeyed({ namespace: 'default', route, key, requestHash, at: item.at }, item)
+    const key = keyOf(post, item.at)
+    if (key !== null) {
+      const posted = await store.insertInboxKeyed(key, item)
       if (posted === null) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
       if (posted.replayed) return { requestId: posted.requestId ?? requestId, replayed: true }
     } else if ((await store.insertInbox(item)) === null) {
@@ -174,6 +184,11 @@ export class Requests {
   }
 }
 
+function keyOf({ kind, name, payload, route, key }: Post, at: number): IdempotencyKey | null {
+  if (key === undefined) return null
+  return { namespace: 'default', route, key, requestHash: fingerprint([kind, name, payload]), at }
+}
+
 const isEnd = (event: JournalEvent): boolean =>
   event.type === 'execution.completed' ||
   event.type === 'execution.failed' ||
@@ -183,7 +198,8 @@ const isEnd = (event: JournalEvent): boolean =>
 /** These only say that the pause, or the rollback, will come. */
 const announcements: readonly string[] = ['execution.pause_requested', 'execution.compensating']
 
-const answers = (event: JournalEvent, requestId: string): boolean =>
+/** Whether the event answers the request. */
+export const answers = (event: JournalEvent, requestId: string): boolean =>
   !announcements.includes(event.type) && (event.data as { requestId?: string }).requestId === requestId
 
 function refusalError({ code, parameters, action }: Refusal, executionStatus: string): CairnError {

@@ -1,6 +1,7 @@
 import { CairnError } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import { ending } from './core/aftermath.ts'
+import { openApprovals } from './core/approvals.ts'
 import { findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
 import { regroup } from './core/children.ts'
 import type { Fact } from './core/event.ts'
@@ -36,6 +37,7 @@ export async function rolledBack(
     const { plan, state, bytes } = await history.load(row.id, checkpoint.seq)
     const { mailbox, generation, seq } = present()
     const children = regroup(present(), state)
+    const approvals = Object.keys(openApprovals(present()))
     const before = new Set(state.mailbox.map((signal) => signal.id))
     const data = {
       requestId,
@@ -45,6 +47,7 @@ export async function rolledBack(
       kept: mailbox.filter((signal) => !before.has(signal.id)),
       resume,
       ...(children !== null && { children }),
+      ...(approvals.length > 0 && { approvals }),
       ...(reason !== undefined && { reason }),
       ...(plan.checkpoints.compact && { keptCheckpoints: keptUpTo(checkpoint, present()) }),
     }

@@ -69,13 +69,15 @@ function fromText({ properties = {} }: JsonSchema, texts: Record<string, unknown
 /** In a path, an id that is no UUID and a number that is none name nothing, as one that does not exist. */
 function namesNothing(
   { faults }: CairnError,
-  { workflowId, executionId, version, index }: Record<string, unknown>,
+  { workflowId, executionId, approvalId, version, index }: Record<string, unknown>,
 ): CairnError | undefined {
   switch (faults[0]?.pointer) {
     case '/workflowId':
       return new CairnError('WORKFLOW_NOT_FOUND', [workflowId])
     case '/executionId':
       return new CairnError('EXECUTION_NOT_FOUND', [executionId])
+    case '/approvalId':
+      return new CairnError('APPROVAL_NOT_FOUND', [approvalId])
     case '/version':
       return new CairnError('VERSION_NOT_FOUND', [workflowId, version])
     case '/index':

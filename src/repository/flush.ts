@@ -1,3 +1,4 @@
+import { type ApprovalChanges, approvalParts, type Part } from './approvals.ts'
 import { type ArrayColumn, arrayParameters, cast, insertFrom, unnest } from './array-columns.ts'
 import { type AppendedEvent, eventColumns } from './events.ts'
 import { type ExecutionImage, type ExecutionRow, executionColumns, imageColumns } from './execution-row.ts'
@@ -31,6 +32,8 @@ export interface Append {
    * very flush may start, and it has not ended.
    */
   readonly sends?: readonly NewInboxItem[]
+  /** What the list of approvals is told. */
+  readonly approvals?: ApprovalChanges
   /** What the journal bounds its flushes by. */
   readonly bytes: number
   readonly statistics: readonly StatisticsDelta[]
@@ -96,6 +99,7 @@ interface Parts {
   readonly statistics: readonly StatisticsRow[]
   readonly claims: readonly Append[]
   readonly sends: readonly Send[]
+  readonly others: readonly Part[]
 }
 
 /** By its last event a resent claim is known that has given the execution away already. */
@@ -138,11 +142,13 @@ export function flushStatement(fence: Fence, given: readonly Append[], resend: b
     statistics: tally(appends.flatMap((append) => append.statistics)),
     claims: appends.filter((append) => append.basis),
     sends: sendsOf(given, appends),
+    others: approvalParts(appends),
   }
-  const { inserts, changes, inboxKeys, statistics, claims, sends } = parts
+  const { inserts, changes, inboxKeys, statistics, claims, sends, others } = parts
   const isStartResent = resend && appends !== given
   const needs = [resend, inserts.length, changes.length, inboxKeys.length, statistics.length, claims.length]
-  const shape = needs.map(Number).map(Math.sign).join('') + (sends.length > 0 ? '1' : '') + (isStartResent ? 's' : '')
+  const marks = [sends.length > 0 ? '1' : '', isStartResent ? 's' : '', ...others.map(({ name }) => name)]
+  const shape = needs.map(Number).map(Math.sign).join('') + marks.join('')
   const values = [
     ...fenceParameters(fence),
     events.length,
@@ -153,6 +159,7 @@ export function flushStatement(fence: Fence, given: readonly Append[], resend: b
     ...(statistics.length > 0 ? arrayParameters(statisticsColumns, statistics) : []),
     ...(claims.length > 0 ? arrayParameters(claimColumns, claims) : []),
     ...(sends.length > 0 ? arrayParameters(sendColumns, sends) : []),
+    ...others.flatMap(({ parameters }) => parameters),
   ]
   const text = texts.get(shape) ?? textOf(parts, resend, isStartResent)
   texts.set(shape, text)
@@ -189,7 +196,7 @@ const claimStands = `(${eventAt('c.seq')} = c.at OR (
     (SELECT c.read_at FROM execution_snapshots s WHERE s.execution_id = c.id AND s.seq = c.read_seq)) = c.read_at))`
 
 function textOf(
-  { inserts, changes, inboxKeys, statistics, claims, sends }: Parts,
+  { inserts, changes, inboxKeys, statistics, claims, sends, others }: Parts,
   resend: boolean,
   isStartResent: boolean,
 ): string {
@@ -232,6 +239,7 @@ function textOf(
       : `
     AND NOT EXISTS (SELECT FROM ${unnest(claimColumns, take(claimColumns.length), 'c')} WHERE ${claimStands} IS NOT TRUE)`
   if (sends.length > 0) ctes.push(`sent AS (${sendFrom('complete', take(sendColumns.length))})`)
+  for (const { name, parameters, clause } of others) ctes.push(`${name} AS (${clause(take(parameters.length))})`)
   return `
 WITH fence AS MATERIALIZED (
   SELECT FROM node_lanes WHERE ${fenceCondition}${isOurs} FOR KEY SHARE

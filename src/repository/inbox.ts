@@ -3,13 +3,13 @@ import type { Json } from '../definition/json.ts'
 import { type ArrayColumn, insertFrom } from './array-columns.ts'
 import type { Database } from './connection.ts'
 
-export type InboxKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'rollback' | 'signal' | 'child_ended'
+export type InboxKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'rollback' | 'signal' | 'child_ended' | 'approval'
 
 /** Something that reaches an execution from outside. Its owner deletes it in the append that answers it: exactly once. */
 export interface NewInboxItem {
   readonly executionId: string
   readonly kind: InboxKind
-  /** A signal's name. */
+  /** A signal's name, an approval's id. */
   readonly name: string | null
   readonly payload: Json
   /** The answering event carries it. */

@@ -56,7 +56,7 @@ export async function retentionOf(
 }
 
 /**
- * Removes the rows and idempotency keys of at most `limit` due executions and notes their journals for purgeRetired(). Returns
+ * Removes the rows, approvals and idempotency keys of at most `limit` due executions and notes their journals for purgeRetired(). Returns
  * their ids; null when another node is at it. Spared is what somebody owns, what has something in its inbox, and what a parent
  * that has not ended may still ask for.
  */
@@ -95,6 +95,8 @@ WITH gone AS (
   DELETE FROM idempotency_keys k USING gone WHERE k.resource_id = gone.id
 ), execution_keys AS (
   DELETE FROM execution_keys k USING gone WHERE k.execution_id = gone.id
+), asked AS (
+  DELETE FROM approvals a USING gone WHERE a.execution_id = gone.id
 )
 SELECT id FROM gone`
 

@@ -1,3 +1,4 @@
+import { findApproval, listApprovals } from './approvals.ts'
 import { claim, findOwned, ownedRows } from './claim.ts'
 import type { Database } from './connection.ts'
 import { eventsAfter, eventsOfMany, rollbacksOf, rollbacksOfMany, tailMany } from './events.ts'
@@ -52,6 +53,8 @@ export const createStore = (database: Database) => ({
   inboxOfOwner: bind(inboxOfOwner, database),
   countSignals: bind(countSignals, database),
   receivers: bind(receivers, database),
+  findApproval: bind(findApproval, database),
+  listApprovals: bind(listApprovals, database),
   registerNode: bind(registerNode, database),
   heartbeat: bind(heartbeat, database),
   databaseNow: bind(databaseNow, database),

@@ -119,6 +119,26 @@ export interface ExecutionKeysTable {
   execution_id: string
 }
 
+export interface ApprovalsTable {
+  id: string
+  namespace: string
+  workflow_id: string
+  execution_id: string
+  path: string
+  status: string
+  title: string
+  description: string | null
+  assignees: string[]
+  groups: string[]
+  requested_at: number
+  due_at: number | null
+  closed_at: number | null
+  decided_by: string | null
+  comment: string | null
+  request_id: string | null
+  data: NullableJsonColumn
+}
+
 export interface RetiredExecutionsTable {
   execution_id: string
   retired_at: Generated<Date>
@@ -138,4 +158,5 @@ export interface Tables {
   node_lanes: NodeLanesTable
   retired_executions: RetiredExecutionsTable
   execution_keys: ExecutionKeysTable
+  approvals: ApprovalsTable
 }

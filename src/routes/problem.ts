@@ -1,8 +1,9 @@
 import { type Static, Type } from 'typebox'
+import { approvalStatuses } from '../engine/core/approvals.ts'
 import { executionStatuses } from '../engine/core/state.ts'
 import { type ErrorCode, errors } from '../errors.ts'
 import { requestIdHeader } from './answer.ts'
-import { nullable, oneOf, ref, Uuid } from './scalar.ts'
+import { nullable, oneOf, ref, Timestamp, Uuid } from './scalar.ts'
 
 export const FaultSchema = Type.Object(
   {
@@ -32,6 +33,14 @@ export const Problem = Type.Object(
       oneOf(executionStatuses, {
         description: 'The present status of the execution, when it forbids what was asked for',
       }),
+    ),
+    approvalStatus: Type.Optional(
+      oneOf(approvalStatuses, { description: 'What has become of the approval that cannot be decided any more' }),
+    ),
+    decidedBy: Type.Optional(nullable(Type.String({ description: 'Who decided it' }))),
+    comment: Type.Optional(nullable(Type.String({ description: 'Why, as they said' }))),
+    closedAt: Type.Optional(
+      nullable(Type.Unsafe<string>({ ...Timestamp, description: 'When it was decided, or ended' })),
     ),
     firstSeq: Type.Optional(
       Type.Integer({ description: 'The first event that is still kept, when earlier ones were asked for' }),

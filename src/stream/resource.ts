@@ -48,7 +48,7 @@ export function eventResource(event: JournalEvent): Static<typeof schema.Event> 
 }
 
 /** Members of an event's data that are times, whatever the event: ms inside, RFC 3339 on the wire. */
-const timeNames: ReadonlySet<string> = new Set(['retryAt', 'wakeAt', 'startAt'])
+const timeNames: ReadonlySet<string> = new Set(['retryAt', 'wakeAt', 'startAt', 'dueAt'])
 
 /** Only the engine's own members are looked at, never what a user put in an output or a payload. */
 function withTimes(data: Json): Json {

@@ -57,6 +57,9 @@ export const StepProgress = Type.Object(
     completedAt: orNull(Timestamp),
     durationMs: orNull(Type.Integer({ description: 'From the first attempt’s start to the end, waits included' })),
     error: orNull(ref(ExecutionErrorSchema)),
+    approvalId: Type.Optional(
+      Type.Unsafe<string>({ ...Uuid, description: 'Of an approval: the one that it has asked for last' }),
+    ),
   },
   { $id: 'StepProgress', description: 'One step of the definition, whether it was reached or not' },
 )

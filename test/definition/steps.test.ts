@@ -36,6 +36,17 @@ t.test('good steps of every type have no faults', async (t) => {
       onTimeout: 'continue',
       transient: true,
     }),
+    step('approval', { title: 'Really?' }),
+    step('approval', {
+      title: 'Refund {{ input.amount }}?',
+      description: '{{ data }}',
+      assignees: ['ada', '{{ input.who }}'],
+      groups: '{{ input.groups }}',
+      form: { type: 'object', properties: { amount: { type: 'number' } } },
+      deadline: { until: '{{ input.at }}' },
+      onDeadline: { outcome: 'wait', steps: [reading('x', 'approval.id')] },
+      onReject: 'fail',
+    }),
     step('parallel', { steps: [echo('x'), echo('y')], join: 2, onFailure: 'continue' }),
     step('parallel', {
       steps: [echo('x'), echo('y')],
@@ -149,6 +160,50 @@ t.test('a wait for both or neither, for no time, a time-out without a time', asy
   t.strictSame(faults(step('wait_for_signal', { signal: 'a', onTimeout: 'fail' })), [
     `${at}/onTimeout: is for a wait with timeoutMs; leave it out, or set one`,
   ])
+})
+
+t.test('an approval without a title, by a form that is none, with a deadline that does nothing', async (t) => {
+  const approval = (config: JsonObject) => faults(step('approval', { title: 'Really?', ...config }))
+  t.strictSame(faults(step('approval', {})), [`${at}/title: is missing`])
+  t.strictSame(approval({ form: { type: 'nonsense' } }).length, 1)
+  t.match(approval({ form: { type: 'nonsense' } }), [/^\/steps\/0\/config\/form\/type: /])
+  t.match(approval({ form: 5 }), [/^\/steps\/0\/config\/form: must be an object or a boolean/])
+  t.strictSame(approval({ assignees: 'ada' }), [
+    `${at}/assignees: is a text: write a list, or the expression that gives one in {{ }}`,
+  ])
+  t.strictSame(approval({ deadline: {} }), [`${at}/deadline/durationMs: A deadline has either durationMs or until`])
+  t.strictSame(approval({ deadline: { until: 'tomorrow' } }), [
+    `${at}/deadline/until: is no time: write it like 2027-01-01T00:00:00Z`,
+  ])
+  t.strictSame(approval({ onDeadline: { outcome: 'reject' } }), [
+    `${at}/onDeadline: is for an approval with a deadline; leave it out, or set one`,
+  ])
+  t.strictSame(approval({ deadline: { durationMs: 1 }, onDeadline: { outcome: 'wait' } }), [
+    `${at}/onDeadline/steps: is missing: a deadline after which it only waits on does nothing`,
+  ])
+  t.match(approval({ title: '{{ nonsense( }}' }), [/^\/steps\/0\/config\/title: /])
+})
+
+t.test('the forms of a definition together hold no more schemas than an inputSchema', async (t) => {
+  const properties = Object.fromEntries(Array.from({ length: 600 }, (_, index) => [`p${index}`, {}]))
+  const form = { properties }
+  const two = ['a', 'b'].map((id) => ({ ...step('approval', { title: 'Really?', form }), id }))
+  t.strictSame(faults(two[0]!), [])
+  t.strictSame(faults(...two), [
+    '/steps/1/config/form: holds 601 schemas; of the 1000 that are taken 399 are left, since each is compiled',
+  ])
+})
+
+t.test('what a deadline brings about is no share of the whole', async (t) => {
+  const onDeadline = { steps: [echo('x'), echo('y')] }
+  const plan = planOf(
+    workflow([step('approval', { title: 'Really?', deadline: { durationMs: 1 }, onDeadline }), echo('z')]),
+  )
+  t.equal(plan.format, 2)
+  t.strictSame(
+    ['s', 'x', 'y', 'z'].map((id) => plan.steps.get(id)!.weight),
+    [0.5, 0, 0, 0.5],
+  )
 })
 
 t.test('a foreach has items or pages; what nobody knows yet is no share', async (t) => {

@@ -4,6 +4,7 @@ import path from 'node:path'
 import t from 'tap'
 import type { Json } from '../../src/definition/json.ts'
 import { stepTypes } from '../../src/definition/language.ts'
+import type { DecisionRequest } from '../../src/engine/approvals.ts'
 import { seen, startEngine } from '../engine/running-engine.ts'
 
 interface Example {
@@ -11,6 +12,8 @@ interface Example {
   readonly input?: Json
   /** Sent in order: at once, or when the step at a path has begun to wait or is completed. */
   readonly signals?: readonly (Moment & { readonly name: string; readonly payload: Json })[]
+  /** Each decides the oldest approval that is open, as soon as one is. */
+  readonly decisions?: readonly DecisionRequest[]
   readonly cancel?: Moment
   readonly ends: { readonly status: string; readonly output?: Json; readonly error?: object }
 }
@@ -29,6 +32,13 @@ const engine = await startEngine(t)
 async function comes(id: string, { after, afterCompleted }: Moment): Promise<void> {
   if (after !== undefined) await seen(engine, id, 'step.decided', after)
   if (afterCompleted !== undefined) await seen(engine, id, 'step.completed', afterCompleted)
+}
+
+/** The oldest approval that the execution has open, once it has one. */
+async function oldestOpen(executionId: string): Promise<string> {
+  const open = async () => (await engine.store.listApprovals({ executionId, status: 'open' }, 200)).items.at(-1)
+  if ((await open()) === undefined) await seen(engine, executionId, 'approval.requested')
+  return (await open())!.id
 }
 
 t.test('every type of step has an example', async (t) => {
@@ -59,13 +69,14 @@ for (const folder of ['language', 'patterns']) {
   for (const name of namesIn(folder)) {
     t.test(`${folder}: ${name}`, async (t) => {
       const text = readFileSync(path.join(root, 'examples', folder, `${name}.json`), 'utf8')
-      const { definition, input, signals = [], cancel, ends } = JSON.parse(text) as Example
+      const { definition, input, signals = [], decisions = [], cancel, ends } = JSON.parse(text) as Example
       const { id: workflowId } = await engine.createWorkflow(definition)
       const id = await engine.startExecution(workflowId, 'test', input ?? null)
       for (const { name, payload, ...moment } of signals) {
         await comes(id, moment)
         await engine.signal(id, name, payload)
       }
+      for (const decision of decisions) await engine.decideApproval(await oldestOpen(id), decision)
       if (cancel !== undefined) {
         await comes(id, cancel)
         await engine.cancelExecution(id)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { approvalCases } from './conformance/approval-cases.ts'
 import { circuitCases } from './conformance/circuit-cases.ts'
 import { claimCases } from './conformance/claim-cases.ts'
 import { executionKeyCases } from './conformance/execution-key-cases.ts'
@@ -13,7 +14,7 @@ import { openModel, openPostgres } from './conformance/sides.ts'
 
 const cases = {
   ...{ ...flushCases, ...claimCases, ...nodeCases, ...requestCases, ...readCases, ...sendCases },
-  ...{ ...circuitCases, ...executionKeyCases },
+  ...{ ...circuitCases, ...executionKeyCases, ...approvalCases },
 }
 
 // Every case has a database of its own.

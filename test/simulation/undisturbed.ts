@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { ActionPlan, Plan, SubWorkflowPlan } from '../../src/definition/plan.ts'
 import { ActionError, failureOf } from '../../src/engine/actions/action.ts'
 import { type ChildEnd, childFact } from '../../src/engine/child-end.ts'
@@ -88,12 +89,13 @@ function answerOf(
     }
     case 'tell_child':
     case 'ask_child':
+    case 'list_approval':
     case 'abort':
     case 'clear_timer':
     case 'roll_back':
       return null
     default:
-      return answerTo(command, plan, state, row, unbounded)
+      return answerTo(command, { plan, row }, state, unbounded, ids)
   }
 }
 
@@ -125,6 +127,9 @@ function attemptOf(
 }
 
 const unbounded = { maxBytes: Number.POSITIVE_INFINITY, roomFor: () => Number.POSITIVE_INFINITY }
+
+/** Nothing goes by the ids that are made here. */
+const ids = { newId: () => randomUUID() }
 
 const infoOf = (state: ExecutionState) => ({
   id: state.executionId,

@@ -9,9 +9,8 @@ import type { Fault, Plan } from '../plan.ts'
 import { type SchemaError, schemaFaults } from '../schema-errors.ts'
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
-const PLACE = '/inputSchema'
 /** Ajv takes up to a millisecond for each. */
-const MAX_SCHEMAS = 1_000
+export const MAX_SCHEMAS = 1_000
 
 /** Knows JSON Schema's own schema; it keeps nothing of what it checks. */
 const dialect = new Ajv2020({ allErrors: true, verbose: true, strict: false, logger: false })
@@ -19,30 +18,36 @@ const dialect = new Ajv2020({ allErrors: true, verbose: true, strict: false, log
 interface CompiledInputSchema {
   readonly inputFaults: Plan['inputFaults']
   readonly faults: readonly Fault[]
+  /** How many schemas there are within. */
+  readonly count: number
 }
 
 /**
- * Compiles an inputSchema. Each has a validator of its own, which goes when its plan goes: two definitions may use the same
+ * Compiles a JSON Schema for what callers send: the inputSchema, or a form; `place` points at it in the definition, `room` is how
+ * many schemas may be within. Each has a validator of its own, which goes when its plan goes: two definitions may use the same
  * $id, and nothing piles up. Patterns run in linear time, and every check has a budget.
  */
-export function compileInputSchema(schema: Json | undefined): CompiledInputSchema {
-  if (!isSchema(schema)) return { inputFaults: () => [], faults: [] }
-  const faults = schemaItselfFaults(schema)
-  if (faults.length > 0) return { inputFaults: () => [], faults }
+export function compileInputSchema(
+  schema: Json | undefined,
+  place = '/inputSchema',
+  room = MAX_SCHEMAS,
+): CompiledInputSchema {
+  const without = (...faults: readonly Fault[]) => ({ inputFaults: () => [], faults, count: 0 })
+  if (!isSchema(schema)) return without()
+  const faults = schemaItselfFaults(schema, place)
+  if (faults.length > 0) return without(...faults)
   const { schema: charged, count } = chargedSchema(schema)
-  if (count > MAX_SCHEMAS) {
-    const message = `holds ${count} schemas; at most ${MAX_SCHEMAS} are taken, since each is compiled`
-    return { inputFaults: () => [], faults: [{ pointer: PLACE, message }] }
+  if (count > room) {
+    const most =
+      room === MAX_SCHEMAS ? `at most ${room} are taken` : `of the ${MAX_SCHEMAS} that are taken ${room} are left`
+    return without({ pointer: place, message: `holds ${count} schemas; ${most}, since each is compiled` })
   }
   try {
     const work = new Work()
     const validate = validatorWith(work).compile(charged as JsonObject | boolean)
-    return { inputFaults: (input) => inputFaults(validate, work, input), faults: [] }
+    return { inputFaults: (input) => inputFaults(validate, work, input), faults: [], count }
   } catch (error) {
-    return {
-      inputFaults: () => [],
-      faults: [{ pointer: PLACE, message: `cannot be used: ${(error as Error).message}` }],
-    }
+    return without({ pointer: place, message: `cannot be used: ${(error as Error).message}` })
   }
 }
 
@@ -50,20 +55,20 @@ export function compileInputSchema(schema: Json | undefined): CompiledInputSchem
 const isSchema = (schema: Json | undefined): schema is JsonObject | boolean =>
   typeof schema === 'boolean' || (typeof schema === 'object' && schema !== null && !Array.isArray(schema))
 
-function schemaItselfFaults(schema: JsonObject | boolean): readonly Fault[] {
+function schemaItselfFaults(schema: JsonObject | boolean, place: string): readonly Fault[] {
   if (typeof schema === 'boolean') return []
   if (schema.$schema !== undefined && schema.$schema !== DIALECT) {
-    return [{ pointer: `${PLACE}/$schema`, message: `must be "${DIALECT}"; it may be left out` }]
+    return [{ pointer: `${place}/$schema`, message: `must be "${DIALECT}"; it may be left out` }]
   }
   if (schema.$async !== undefined)
-    return [{ pointer: `${PLACE}/$async`, message: 'is not allowed: inputs are checked at once' }]
+    return [{ pointer: `${place}/$async`, message: 'is not allowed: inputs are checked at once' }]
   try {
     if (dialect.validateSchema(schema)) return []
   } catch (error) {
-    return [{ pointer: PLACE, message: `is no JSON Schema: ${(error as Error).message}` }]
+    return [{ pointer: place, message: `is no JSON Schema: ${(error as Error).message}` }]
   }
   return schemaFaults(dialect.errors as SchemaError[]).map(({ pointer, message }) => ({
-    pointer: PLACE + pointer,
+    pointer: place + pointer,
     message,
   }))
 }

@@ -3,7 +3,7 @@ import type { Draft } from './draft.ts'
 
 /**
  * Hands each plan its children, numbers the leaf steps in document order from 1, and shares the weight out, equally at each
- * level; what a loop repeats has none of its own, nor has what runs when the flow is over. Returns how many leaves there are.
+ * level; what a loop repeats, or a deadline brings about, has none of its own, nor has what runs when the flow is over. Returns how many leaves there are.
  */
 export function numberSteps(root: Draft): number {
   let leaves = 0
@@ -13,7 +13,8 @@ export function numberSteps(root: Draft): number {
     plan.weight = weight
     plan.number = leaves + 1
     if (isLeaf(plan)) leaves++
-    for (const child of children) visit(child, child.plan.isRepeated ? 0 : weight / children.length)
+    const share = plan.type === 'approval' ? 0 : weight / children.length
+    for (const child of children) visit(child, child.plan.isRepeated ? 0 : share)
     for (const body of draft.aftermath) visitAside(body, isLeaf(plan) ? plan.number : leaves)
   }
   visit(root, 1)

@@ -6,7 +6,10 @@
 export const stepErrors = {
   ValidationError: ['The rendered config does not fit the action; `details.faults` says where', false],
   ExpressionError: ['An expression or a template could not be evaluated', false],
-  TimeoutError: ["The attempt took longer than the step's `timeoutMs`, or its peer stayed silent", true],
+  TimeoutError: [
+    "The attempt took longer than the step's `timeoutMs`, or its peer stayed silent, or nobody decided in time",
+    true,
+  ],
   ConnectionError: [
     'The other side could not be reached, or the connection broke; `cause.type` is the system code',
     true,
@@ -33,6 +36,7 @@ export const stepErrors = {
   TooManyReceivers: ['An `emit` would send to more than 100 executions', false],
   NoReceiver: ['An `emit` with `onNobody: "fail"` found no live execution to send to', false],
   SignalsFull: ['A receiver of an `emit` holds 1,000 signals that no step has taken', false],
+  ApprovalRejected: ['An `approval` with `onReject: "fail"` was rejected', false],
   PayloadTooLarge: ['An output, an input or an answer is larger than is taken', false],
   StateTooLarge: ["The execution's state would grow past its limit", false],
   ConditionNotMet: ['A condition with `onFalse: "fail"` was false', false],

@@ -1,3 +1,4 @@
+import type { ApprovalChange } from './approvals.ts'
 import type { Compensating, ExecutionError } from './event.ts'
 
 /**
@@ -15,6 +16,8 @@ export type Command =
   | { readonly type: 'tell_child'; readonly executionId: string; readonly action: 'pause' | 'resume' | 'cancel' }
   /** Ask a child whether it has ended, once all before is committed; answer with the fact that its own message would be. */
   | { readonly type: 'ask_child'; readonly executionId: string }
+  /** Have the list of approvals say so, with the event that caused it. */
+  | { readonly type: 'list_approval'; readonly change: ApprovalChange }
   /** Evaluate the workflow's `output`; answer with `execution.completed` or `execution.failed`. */
   | { readonly type: 'complete' }
   /** Record `execution.failed`. */

@@ -1,14 +1,17 @@
 import type { Json } from '../../definition/json.ts'
+import type { ApprovalPlan } from '../../definition/plan.ts'
 import { cancelAftermath, ending, forgetAftermath, undo } from './aftermath.ts'
+import { supersede } from './approvals.ts'
 import { forgetCheckpointsBefore, keepCheckpoints } from './checkpoint.ts'
 import { doubtAll, letAllGo, questionsTo, regrouped, tellAll } from './children.ts'
 import { resolve } from './data.ts'
 import type { Compensating, ExecutionError, Refusal, RolledBack } from './event.ts'
 import { pending } from './pending.ts'
 import { type ExecutionState, isFinished } from './state.ts'
-import { askAgain, cancel, proceedPending, reach, restart } from './steps/step.ts'
+import { askAnew } from './steps/approval.ts'
+import { askAgain, cancel, isOpen, proceedPending, reach, restart } from './steps/step.ts'
 import { giveUpDeadline, resetTimers, setDeadline, shiftTimes, stopDeadline, stopTimers } from './timeouts.ts'
-import type { Turn } from './turn.ts'
+import { planOf, type Turn } from './turn.ts'
 
 /*
  * An execution and its ways:
@@ -140,8 +143,10 @@ export function rollBack(turn: Turn, event: RolledBack): void {
   if (event.oldestIndex !== undefined) forgetCheckpointsBefore(state, event.oldestIndex)
   state.recoveries = 0
   state.runningAttempts = 0
-  for (const step of state.steps.values()) {
-    const inFlight = step.status === 'running' && step.frame === undefined
+  for (const step of [...state.steps.values()]) {
+    const isAsked = step.approval !== undefined && isOpen(step)
+    if (isAsked) askAnew(turn, planOf(turn.plan, step) as ApprovalPlan, step)
+    const inFlight = isAsked || (step.status === 'running' && step.frame === undefined)
     if (!inFlight) continue
     step.status = 'pending'
     delete step.deciding
@@ -151,6 +156,7 @@ export function rollBack(turn: Turn, event: RolledBack): void {
     step.firstStartedAt = null
     delete step.error
   }
+  supersede(turn, event.approvals ?? [])
   if (event.children !== undefined) regrouped(turn, event.children)
   shiftTimes(turn)
   reopen(state, 'paused')

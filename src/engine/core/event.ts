@@ -83,6 +83,10 @@ export type Event =
   | (StepEventBase & { readonly type: 'step.completed'; readonly data: StepResult })
   | (StepEventBase & { readonly type: 'step.failed'; readonly data: StepFailure })
   | (StepEventBase & { readonly type: 'step.decided'; readonly data: JsonObject })
+  | (StepEventBase & { readonly type: 'approval.requested'; readonly data: ApprovalRequest })
+  /** Its deadline has passed. */
+  | (StepEventBase & { readonly type: 'approval.overdue'; readonly data: Record<string, never> })
+  | (StepEventBase & { readonly type: 'approval.decided'; readonly data: ApprovalDecision })
   | (StepEventBase & { readonly type: 'condition.evaluated'; readonly data: { readonly result: boolean } })
   | (StepEventBase & { readonly type: 'timer.fired'; readonly data: { readonly timer: 'retry' } })
 
@@ -115,6 +119,30 @@ export interface ChildStarted {
 export interface ChildEnded {
   readonly executionId: string
   readonly status: 'completed' | 'failed' | 'cancelled'
+}
+
+/** Who is asked for what; see core/approvals.ts. */
+export interface ApprovalRequest {
+  /** A new one whenever a step asks. */
+  readonly approvalId: string
+  readonly title: string
+  readonly description?: string
+  readonly assignees: readonly string[]
+  readonly groups: readonly string[]
+  /** Its deadline, ms since 1970. */
+  readonly dueAt: number | null
+}
+
+/** The first one counts. */
+export interface ApprovalDecision {
+  readonly approvalId: string
+  readonly decision: 'approved' | 'rejected'
+  readonly data: Json
+  readonly by: string | null
+  readonly comment: string | null
+  /** Nobody has decided in time. */
+  readonly isByDeadline?: true
+  readonly requestId?: string
 }
 
 export interface StepResult {
@@ -159,6 +187,8 @@ export interface RolledBack extends Answer {
   readonly kept: readonly Signal[]
   /** What becomes of the children that are live. */
   readonly children?: Regrouped
+  /** Approvals that were open when it happened: steps that still need one ask anew. */
+  readonly approvals?: readonly string[]
   /** Goes on at once instead of being paused. */
   readonly resume: boolean
   /** With compaction: which checkpoints up to this one were kept. What others need may be gone, though this one kept them. */

@@ -1,3 +1,4 @@
+import { openApprovals } from './approvals.ts'
 import type { Fact } from './event.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { isOpen } from './steps/step.ts'
@@ -32,6 +33,7 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
         ) ||
         (fact.attempt === undefined && !isThere(state, fact.data.meta?.signalId))
       )
+    case 'approval.requested':
     case 'child.started':
     case 'step.decided':
       // While the execution is held nothing goes on: `resume` asks again.
@@ -40,6 +42,9 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
       return !hasStep(state, fact.path, (step) => step.status === 'running' && step.frame === undefined)
     case 'step.failed':
       return !hasStep(state, fact.path, (step) => isOpen(step) && isAttempt(step, fact.attempt))
+    case 'approval.decided':
+      return openApprovals(state)[fact.data.approvalId] !== fact.path
+    case 'approval.overdue':
     case 'timer.fired':
       return isHeld(state) || !hasStep(state, fact.path, (step) => step.status === 'waiting')
     case 'execution.started':

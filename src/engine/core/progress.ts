@@ -42,7 +42,13 @@ function uncounted(state: ExecutionState, plan: StepPlan, path: string): number 
     const { ended, total, growth } = step.frame
     return growth === undefined ? plan.weight * (1 - ended / Math.max(1, total)) : plan.weight - growth.counted
   }
-  if (step.frame === undefined || step.frame.type === 'loop' || plan.children.length === 0) return plan.weight
+  if (
+    step.frame === undefined ||
+    step.frame.type === 'loop' ||
+    step.frame.type === 'approval' ||
+    plan.children.length === 0
+  )
+    return plan.weight
   const { frame } = step
   // Those that have lost a race are counted already.
   const open =
@@ -73,6 +79,8 @@ export interface StepProgress {
   readonly completedAt: number | null
   readonly durationMs: number | null
   readonly error: ExecutionError | null
+  /** The approval that it has asked for last. */
+  readonly approvalId?: string
 }
 
 /** How far an execution has come, as of `lastSeq`. */
@@ -118,7 +126,9 @@ export function progressOf(
   let beside: Instance | null = null
   const show: Visitor = (instance, reached, inherited) => {
     steps.push(stepProgress(instance, reached, inherited))
-    if (reached === undefined || !isOpen(reached) || instance.plan.children.length > 0) return
+    if (reached === undefined || !isOpen(reached)) return
+    // An approval that waits is a leaf, whatever its deadline would bring about.
+    if (instance.plan.children.length > 0 && reached.status !== 'waiting') return
     // What runs on after a join is current only when nothing else is.
     if (runsOnBeside(state, reached)) beside ??= instance
     else current ??= instance
@@ -206,6 +216,7 @@ function stepProgress({ plan, path }: Instance, step: StepState | undefined, inh
     completedAt,
     durationMs: startedAt === null || completedAt === null ? null : completedAt - startedAt,
     error: step?.error ?? null,
+    ...(step?.approval !== undefined && { approvalId: step.approval }),
   }
 }
 
@@ -259,6 +270,8 @@ function remainingMs(plan: StepPlan, path: string, state: ExecutionState, known:
       return plan.mode === 'wait' ? (known.children.get(path)?.estimatedRemainingMs ?? Number.NaN) : 0
     case 'wait':
       return dueIn(step, now)
+    // Nobody knows how long people take.
+    case 'approval':
     case 'complete':
     case 'emit':
     case 'fail':

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from '../../definition/json.ts'
 import type { ParentClosePolicy } from '../../definition/plan.ts'
 import type { Aftermath, Completion } from './aftermath.ts'
-import type { ExecutionError, Parent, Signal, StepResult } from './event.ts'
+import type { ApprovalDecision, ExecutionError, Parent, Signal, StepResult } from './event.ts'
 
 /**
  * The one integer that names event kinds, fold rules and snapshot shape; an execution keeps its own for life. New executions
@@ -76,6 +76,8 @@ export type Frame =
   | { readonly type: 'choice'; open: number; readonly labels: readonly string[] }
   /** Branches that have not ended, the one that has won by its label, the first error of those that dropped out. */
   | { readonly type: 'race'; open: number; winner: string | null; error?: ExecutionError }
+  /** Since its deadline has passed: whether the steps for that are under way. */
+  | { readonly type: 'approval'; phase: 'escalating' | 'over' }
   /** How many iterations have ended, and what flows from the last of them. */
   | { readonly type: 'loop'; index: number; data: DataRef }
   | {
@@ -140,6 +142,10 @@ export interface StepState {
   concluding?: true
   /** It is completed by its join, and what is left in it runs on. */
   runsOn?: true
+  /** The approval that it has asked for. */
+  approval?: string
+  /** How that was decided, and when (ms since 1970), until its end is on record. */
+  decision?: Omit<ApprovalDecision, 'requestId'> & { readonly decidedAt: number }
   /** seq after which a signal must have come to be for it; of a composite that can be compensated where it began. */
   since?: number
 }
@@ -206,6 +212,8 @@ export interface ExecutionState {
   compensatedFrom?: number
   /** Executions that this one has started, as far as they have not ended nor been let go; by their ids. */
   children?: Record<string, Child>
+  /** Approvals that are open: the paths of their steps, by their ids. */
+  approvals?: Record<string, string>
   /** Who started it, when it is a sub-workflow. */
   parent?: Parent
 }

@@ -1,4 +1,4 @@
-import type { ConditionPlan, Plan, SubWorkflowPlan } from '../../definition/plan.ts'
+import type { ApprovalPlan, ConditionPlan, Plan, SubWorkflowPlan } from '../../definition/plan.ts'
 import { noteCompletion } from './aftermath.ts'
 import { markCheckpoint } from './checkpoint.ts'
 import { childEnded } from './children.ts'
@@ -7,6 +7,7 @@ import * as control from './control.ts'
 import type { Event } from './event.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import * as action from './steps/action.ts'
+import * as approval from './steps/approval.ts'
 import { behaviourOf } from './steps/behaviour.ts'
 import * as condition from './steps/condition.ts'
 import { completeLeaf, conclude, failComposite, proceed, skipReached } from './steps/step.ts'
@@ -36,6 +37,9 @@ const isPauseDue = (state: ExecutionState): boolean =>
 
 function apply(turn: Turn, event: Event): void {
   switch (event.type) {
+    case 'approval.requested':
+    case 'approval.overdue':
+    case 'approval.decided':
     case 'child.started':
     case 'step.entered':
     case 'step.skipped':
@@ -103,6 +107,12 @@ function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
   switch (event.type) {
     case 'child.started':
       return subWorkflow.started(turn, plan as SubWorkflowPlan, step, event.data)
+    case 'approval.requested':
+      return approval.requested(turn, step, event.data)
+    case 'approval.overdue':
+      return approval.overdue(turn, plan as ApprovalPlan, step)
+    case 'approval.decided':
+      return approval.decidedBy(turn, plan as ApprovalPlan, step, event.data)
     case 'step.entered':
       step.entered = true
       return proceed(turn, plan, step)

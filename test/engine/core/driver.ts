@@ -73,6 +73,8 @@ export class Driver {
   /** What was commanded since the last `take`. */
   commands: Command[] = []
   readonly #answers: Fact[] = []
+  #made = 0
+  readonly #ids = { newId: () => `id ${++this.#made}` }
   at = 1_000
 
   constructor(steps: object[], options: { input?: Json; definition?: object } = {}) {
@@ -194,7 +196,7 @@ export class Driver {
       case 'decide':
       case 'complete': {
         const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null, startedAt: null }
-        const fact = evaluate(this.plan, this.state, info, command, unbounded)
+        const fact = evaluate(this.plan, this.state, info, command, unbounded, this.#ids)
         if (fact !== null) this.#answers.push(fact)
         return
       }

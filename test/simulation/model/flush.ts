@@ -3,6 +3,7 @@ import type { ExecutionImage, ExecutionRow } from '../../../src/repository/execu
 import { type Append, type Fence, withStarts } from '../../../src/repository/flush.ts'
 import type { NewInboxItem } from '../../../src/repository/inbox.ts'
 import { tally } from '../../../src/repository/tally.ts'
+import { changeApprovals } from './approvals.ts'
 import { databaseError } from './errors.ts'
 import { put, remove, type Statement, type Transaction } from './server.ts'
 import type { EventRow, StoredRow, Tables } from './tables.ts'
@@ -66,6 +67,7 @@ export const flushStatement = (lane: Fence, given: readonly Append[], resend: bo
       if (tables.inbox.get(id)?.requestId === requestId) transaction.change(remove((all) => all.inbox, id))
     }
     count(transaction, appends)
+    yield* changeApprovals(transaction, tables, appends)
     const started = new Set(appends.flatMap(({ insert }) => insert?.id ?? []))
     for (const item of given.flatMap(({ sends = [] }) => sends)) {
       if (started.has(item.executionId) || isLive(tables, item.executionId)) insertInbox(transaction, tables, item)

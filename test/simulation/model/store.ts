@@ -2,6 +2,7 @@ import { CairnError } from '../../../src/errors.ts'
 import type { Acknowledged, Append, Fence } from '../../../src/repository/flush.ts'
 import type { LaneWriter } from '../../../src/repository/lane.ts'
 import type { Store } from '../../../src/repository/store.ts'
+import * as approvals from './approvals.ts'
 import { claimStatement } from './claim.ts'
 import { connectionLost } from './errors.ts'
 import { findLiveUnderKey, startUnderKeyStatement } from './execution-keys.ts'
@@ -119,6 +120,8 @@ export function modelStore(wire: Wire): ModelStore {
     countSignals: (id) =>
       ask((tables) => reads.inbox(tables, (other) => other === id).filter(({ kind }) => kind === 'signal').length),
     receivers: (namespace, address, limit) => ask((tables) => reads.receivers(tables, namespace, address, limit)),
+    findApproval: (id) => ask((tables) => approvals.findApproval(tables, id)),
+    listApprovals: (filter, limit, cursor) => ask((tables) => approvals.listApprovals(tables, filter, limit, cursor)),
     registerNode: (options) => wire.send(nodes.registerStatement(options), PULSE_MS),
     heartbeat: (id, leaseMs) => wire.send(nodes.heartbeatStatement(id, leaseMs), PULSE_MS),
     databaseNow: () => wire.send(nodes.nowStatement, PULSE_MS),

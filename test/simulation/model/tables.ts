@@ -1,3 +1,4 @@
+import type { ApprovalRow } from '../../../src/repository/approvals.ts'
 import type { Circuit } from '../../../src/repository/circuit-breakers.ts'
 import type { ExecutionRow } from '../../../src/repository/execution-row.ts'
 import type { IdempotencyKey } from '../../../src/repository/idempotency.ts'
@@ -64,6 +65,9 @@ export interface CircuitRow extends Circuit {
   readonly seenAt: number
 }
 
+/** An approval's row; what is json is text. */
+export type StoredApproval = Omit<ApprovalRow, 'data'> & { readonly data: string | null }
+
 export interface CountedRow {
   readonly workflowId: string
   readonly version: number
@@ -87,6 +91,8 @@ export class Tables {
   /** By workflow and key: the execution that was started last under it. */
   readonly executionKeys = new Map<string, string>()
   readonly circuits = new Map<string, CircuitRow>()
+  /** `data` is text, null as PostgreSQL's. */
+  readonly approvals = new Map<string, StoredApproval>()
   readonly statistics: CountedRow[] = []
   /** The inbox's identity: taken at once, by statements that fail too. */
   nextInboxId = 1

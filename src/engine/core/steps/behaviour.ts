@@ -5,6 +5,7 @@ import type { Fact, StepFailure } from '../event.ts'
 import type { DataRef, ExecutionState, StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import * as action from './action.ts'
+import * as approval from './approval.ts'
 import * as complete from './complete.ts'
 import * as condition from './condition.ts'
 import * as emit from './emit.ts'
@@ -69,6 +70,8 @@ export interface Deciding {
   readonly state: ExecutionState
   readonly step: StepState
   readonly scope: Scope
+  /** Makes ids that nothing else has. */
+  readonly ids: { newId(): string }
 }
 
 /** A step inside another, and the path of one instance of it. */
@@ -94,6 +97,7 @@ const behaviours: Readonly<Record<StepPlan['type'], StepBehaviour>> = {
   complete,
   wait,
   wait_for_signal: waitForSignal,
+  approval,
   sub_workflow: subWorkflow,
   emit,
 }
