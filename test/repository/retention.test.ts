@@ -124,6 +124,21 @@ t.test('keys go with their execution, those of others stay', async (t) => {
   t.match(await store.startKeyed(key('gone'), { ...startOf(again), insert: again }), { replayed: false })
 })
 
+t.test('approvals go with their execution', async (t) => {
+  const { store, database, upkeep, insert } = await openTables(t)
+  const [gone, kept] = await insert(done, { status: 'waiting' })
+  const ask = (executionId: string) =>
+    database.pool.query(
+      "INSERT INTO approvals (id, workflow_id, execution_id, path, status, title, requested_at) VALUES ($1, $1, $2, 'ask', 'open', 'x', 1)",
+      [v7(), executionId],
+    )
+  for (const id of [gone!, kept!]) await ask(id)
+  t.same(await upkeep.retireExecutions(due, 100), [gone])
+  const { rows } = await database.pool.query('SELECT execution_id FROM approvals')
+  t.same(rows, [{ execution_id: kept }])
+  t.same((await store.listApprovals({ executionId: gone! }, 10)).items, [])
+})
+
 t.test('batches are bounded, and a long journal goes in as many as it takes', async (t) => {
   const { store, database, upkeep, insert, idsIn } = await openTables(t)
   const ids = await insert(...Array.from({ length: 5 }, () => done))
