@@ -88,8 +88,15 @@ export const Progress = Type.Object(
         number: Type.Integer({ description: 'Counted from 1 among the leaf steps', examples: [3] }),
       }),
     ),
-    completedSteps: Type.Integer({ examples: [2] }),
-    totalSteps: Type.Integer({ description: 'Leaf steps of the definition, each once', examples: [3] }),
+    completedSteps: Type.Integer({
+      description:
+        'Those of them that were completed, one in a loop when it was for the first time; at most totalSteps, less only where steps were skipped or failed. Falls after a rollback only',
+      examples: [2],
+    }),
+    totalSteps: Type.Integer({
+      description: 'Leaf steps of the definition, each once, whatever its iterations',
+      examples: [3],
+    }),
     percentage: Percentage,
     estimatedRemainingMs: orNull(
       Type.Integer({ description: 'From the medians of this workflow’s own history; null while there is none' }),

@@ -83,6 +83,9 @@ export class Mirror {
     }
     this.#percentage = row.percentage
     this.#fold([row])
+    const { completedLeaves, progress } = this.state
+    if (completedLeaves > this.plan.leafCount || progress > 1 + 1e-9)
+      this.#fault('each step counts once', `${completedLeaves} of ${this.plan.leafCount}, ${progress} at seq ${seq}`)
   }
 
   #retried(): void {

@@ -27,6 +27,24 @@ export function addProgress(state: ExecutionState, weight: number): void {
   state.percentage = Math.max(state.percentage, percentOf(state.progress))
 }
 
+/** A leaf counts once, whatever its iterations: so completedSteps is at most totalSteps, and falls after a rollback only. */
+export function countLeaf(state: ExecutionState, { number, isRepeated }: StepPlan): void {
+  if (state.counted?.[number]) return
+  state.completedLeaves += 1
+  if (isRepeated) markCounted(state, number)
+}
+
+/** The leaf may be completed once more. */
+export function markCounted(state: ExecutionState, number: number): void {
+  state.counted ??= {}
+  state.counted[number] = true
+}
+
+/** A step that begins anew counts anew; the percentage stands still until that has come as far. O(its size). */
+export function uncount(state: ExecutionState, plan: StepPlan, path: string): void {
+  state.progress -= plan.weight - uncounted(state, plan, path)
+}
+
 /** Counts as done what a step and all within it have not counted: nobody waits for that any more. O(its size), once. */
 export function addRemainder(state: ExecutionState, plan: StepPlan, path: string): void {
   addProgress(state, uncounted(state, plan, path))

@@ -191,6 +191,8 @@ export interface ExecutionState {
   /** Attempts that are under way as far as the journal knows. */
   runningAttempts: number
   completedLeaves: number
+  /** Of leaves that may be completed again, in a loop or since something begins anew: those that are counted, by number. */
+  counted?: Record<number, true>
   /** Sum of the weights of all steps that ended well or were skipped, 0..1. */
   progress: number
   percentage: number

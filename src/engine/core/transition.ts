@@ -5,6 +5,7 @@ import { childEnded } from './children.ts'
 import type { Command } from './command.ts'
 import * as control from './control.ts'
 import type { Event } from './event.ts'
+import { countLeaf } from './progress.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import * as action from './steps/action.ts'
 import * as approval from './steps/approval.ts'
@@ -129,7 +130,7 @@ function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
     case 'condition.evaluated':
       return condition.branch(turn, plan as ConditionPlan, step, event.data.result)
     case 'step.completed':
-      if (!plan.isRepeated && !plan.isAftermath) turn.state.completedLeaves += 1
+      if (!plan.isAftermath) countLeaf(turn.state, plan)
       if (plan.compensation !== null) noteCompletion(turn, plan, step, event.data)
       if (!plan.isAftermath) markCheckpoint(turn, plan, step)
       return completeLeaf(turn, plan, step, event.data)

@@ -39,7 +39,10 @@ function launch(turn: Turn, plan: ParallelPlan, step: StepState): void {
 function end(turn: Turn, plan: ParallelPlan, step: StepState, frame: Join): void {
   const isFailed = frame.error !== undefined && plan.onFailure !== 'continue'
   const isShort = plan.join !== null && !isReached(plan.join, frame.completed ?? 0)
-  if (!isFailed && !isShort) return complete(turn, plan, step)
+  if (!isFailed && !isShort) {
+    countFailed(turn, plan, step)
+    return complete(turn, plan, step)
+  }
   const notReached = joinNotReached(plan.join, arrivedAt(plan, frame), 'steps', step.path)
   fail(turn, plan, step, frame.error ?? notReached)
 }
@@ -120,8 +123,7 @@ function joined(turn: Turn, plan: ParallelPlan, step: StepState, release = (): v
   if (plan.rest === 'continue' && frame.open > 0) {
     const stateOf = (child: StepPlan): StepState | undefined => turn.state.steps.get(childPath(step.path, child.id))
     frame.arrived = plan.steps.filter((child) => stateOf(child)?.status === 'completed').map(({ position }) => position)
-    for (const child of plan.steps)
-      if (stateOf(child)?.status === 'failed') addRemainder(turn.state, child, childPath(step.path, child.id))
+    countFailed(turn, plan, step)
     letRunOn(turn, step)
     release()
     launch(turn, plan, step)
@@ -130,6 +132,15 @@ function joined(turn: Turn, plan: ParallelPlan, step: StepState, release = (): v
     addRemainder(turn.state, plan, step.path)
   }
   complete(turn, plan, step)
+}
+
+/** Nobody waits any more for what has failed. */
+function countFailed({ state }: Turn, plan: ParallelPlan, step: StepState): void {
+  if ((step.frame as Join).error === undefined) return
+  for (const child of plan.steps) {
+    const path = childPath(step.path, child.id)
+    if (state.steps.get(path)?.status === 'failed') addRemainder(state, child, path)
+  }
 }
 
 /** What was completed when the join was reached, whatever becomes of the rest. */

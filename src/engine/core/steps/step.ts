@@ -5,7 +5,7 @@ import { mayComplete } from '../children.ts'
 import type { Command } from '../command.ts'
 import { statusOf } from '../data.ts'
 import type { ExecutionError, Fact, StepResult } from '../event.ts'
-import { addProgress } from '../progress.ts'
+import { addProgress, markCounted } from '../progress.ts'
 import { cancelRest } from '../rest.ts'
 import { bodyPath, childPath, type DataRef, parentPath, type StepState } from '../state.ts'
 import { timerOf } from '../timeouts.ts'
@@ -197,6 +197,8 @@ export const instancePath = (parent: string, child: StepPlan): string =>
 /** Forgets a step and all inside it: an iteration that is over. */
 export function forget(turn: Turn, plan: StepPlan, path: string): void {
   forgetInside(turn, plan, path)
+  const isCounted = plan.children.length === 0 && !plan.isRepeated && !plan.isAftermath
+  if (isCounted && turn.state.steps.get(path)?.status === 'completed') markCounted(turn.state, plan.number)
   turn.state.steps.delete(path)
 }
 

@@ -1,8 +1,8 @@
 import type { Json, JsonObject } from '../../../definition/json.ts'
-import type { Plan, StepPlan, TryPlan } from '../../../definition/plan.ts'
+import type { Plan, SequentialPlan, StepPlan, TryPlan } from '../../../definition/plan.ts'
 import { resolve } from '../data.ts'
 import type { Fact } from '../event.ts'
-import { addRemainder } from '../progress.ts'
+import { addRemainder, uncount } from '../progress.ts'
 import { narrowed } from '../scope.ts'
 import { bodyPath, type DataRef, type ExecutionState, type Frame, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
@@ -54,8 +54,8 @@ export function decided(turn: Turn, plan: TryPlan, step: StepState, data: JsonOb
   const frame = step.frame as Try
   const index = data.catch as number | null
   skipCatches(turn, plan, step, index)
-  addRemainder(turn.state, plan.steps, bodyPath(step.path, 'steps'))
   if (index === null) return conclude(turn, plan, step)
+  addRemainder(turn.state, plan.steps, bodyPath(step.path, 'steps'))
   frame.phase = 'catch'
   reach(turn, plan.catches[index]!.body, bodyPath(step.path, `catch${index}`), step.data)
 }
@@ -89,13 +89,18 @@ export function restart(turn: Turn, plan: TryPlan, step: StepState): void {
     return status === 'failed' || status === 'cancelled'
   }
   if (plan.finally !== null && isOpen('finally')) return restartStep(turn, plan.finally, at('finally'))
-  if (plan.finally !== null) forget(turn, plan.finally, at('finally'))
+  if (plan.finally !== null) startOver(turn, plan.finally, at('finally'))
   const caught = plan.catches.findIndex((_, index) => isOpen(`catch${index}`))
   frame.phase = caught < 0 ? 'steps' : 'catch'
   if (caught >= 0) return restartStep(turn, plan.catches[caught]!.body, at(`catch${caught}`))
   frame.error = null
-  for (const [index, { body }] of plan.catches.entries()) forget(turn, body, at(`catch${index}`))
+  for (const [index, { body }] of plan.catches.entries()) startOver(turn, body, at(`catch${index}`))
   restartStep(turn, plan.steps, at('steps'))
+}
+
+function startOver(turn: Turn, body: SequentialPlan, path: string): void {
+  uncount(turn.state, body, path)
+  forget(turn, body, path)
 }
 
 export const output = (plan: Plan, _: StepPlan, state: ExecutionState, step: StepState): Json =>
