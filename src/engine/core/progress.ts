@@ -58,7 +58,9 @@ function uncounted(state: ExecutionState, plan: StepPlan, path: string): number 
   if (step.status === 'completed' && step.runsOn !== true) return 0
   if (step.frame?.type === 'each') {
     const { ended, total, growth } = step.frame
-    return growth === undefined ? plan.weight * (1 - ended / Math.max(1, total)) : plan.weight - growth.counted
+    // Without items it is counted when that is known.
+    if (growth === undefined) return total === 0 ? 0 : plan.weight * (1 - ended / total)
+    return plan.weight - growth.counted
   }
   if (
     step.frame === undefined ||
@@ -67,13 +69,16 @@ function uncounted(state: ExecutionState, plan: StepPlan, path: string): number 
     plan.children.length === 0
   )
     return plan.weight
-  const { frame } = step
-  // Those that have lost a race are counted already.
-  const open =
-    frame.type !== 'race' || frame.winner === null
-      ? plan.children
-      : plan.children.filter((child) => labelOf(child.id) === frame.winner)
+  const open = plan.children.filter((child) => !isCounted(state, plan, step, child))
   return sum(open.map((child) => uncounted(state, child, instancePath(path, child))))
+}
+
+/** Those that have lost a race are counted already, and what failed in a try when a catch took it. */
+function isCounted(state: ExecutionState, plan: StepPlan, { path, frame }: StepState, child: StepPlan): boolean {
+  if (frame?.type === 'race') return frame.winner !== null && labelOf(child.id) !== frame.winner
+  if (plan.type !== 'try' || child !== plan.steps) return false
+  const statuses = plan.catches.map(({ body }) => state.steps.get(instancePath(path, body))?.status)
+  return statuses.some((status) => status !== undefined && status !== 'skipped')
 }
 
 /** What runs on in a parallel that is completed, or in one that is within it; what failed there is counted. */

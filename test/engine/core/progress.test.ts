@@ -55,6 +55,26 @@ t.test('an error that no catch takes leaves what failed uncounted', async (t) =>
   t.same(counts(d), [2, 3, 100], 'what was skipped was not completed')
 })
 
+t.test('a branch that has lost a race counts once, though it was in a catch', async (t) => {
+  const attempt = of('try', 't', { steps: [a('x')], catch: [{ steps: [a('y')] }] })
+  const d = new Driver([of('race', 'r', { branches: [{ steps: [attempt] }, { steps: [a('z')] }] }), a('after')]).start()
+  d.fail('r[0].t[steps].x')
+  t.same(counts(d), [0, 4, 12])
+  d.complete('r[1].z').checkReplay(t)
+  t.same(counts(d), [1, 4, 50])
+})
+
+t.test('a foreach without items that fails counts once', async (t) => {
+  const attempt = of('try', 't', {
+    steps: [of('foreach', 'e', { items: [], steps: [a('x')], join: 1 })],
+    catch: [{ steps: [a('y')] }],
+  })
+  const d = new Driver([attempt, a('after')]).start()
+  t.same(counts(d), [0, 3, 25])
+  d.complete('t[catch0].y').checkReplay(t)
+  t.same(counts(d), [1, 3, 50])
+})
+
 t.test('what a parallel goes on without counts as done', async (t) => {
   const d = new Driver([par('p', [a('x'), a('y')], { onFailure: 'continue' }), a('after')]).start()
   d.fail('p.x').complete('p.y').checkReplay(t)

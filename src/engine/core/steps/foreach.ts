@@ -137,9 +137,10 @@ function launch(turn: Turn, plan: ForeachPlan, step: StepState, frame: Each): vo
   const { growth } = frame
   if (growth?.open && plan.page !== null && !growth.isPaging && frame.next === frame.total) fetchPage(turn, plan, step)
   if (frame.ended < frame.total || growth?.open || step.deciding) return
+  if (!step.runsOn && plan.join !== null)
+    return fail(turn, plan, step, joinNotReached(plan.join, arrivedAt(frame), 'items', step.path))
   frame.items = []
   if (step.runsOn) return restEnded(turn, step)
-  if (plan.join !== null) return fail(turn, plan, step, joinNotReached(plan.join, arrivedAt(frame), 'items', step.path))
   if (growth !== undefined) addProgress(turn.state, plan.weight - growth.counted)
   complete(turn, plan, step)
 }
@@ -253,12 +254,13 @@ function isTolerated({ tolerate }: ForeachPlan, { failed, total }: Each): boolea
 
 /** What was under way begins again, what failed among it. */
 export function restart(turn: Turn, plan: ForeachPlan, step: StepState): void {
-  const { growth } = step.frame as Each
+  const frame = step.frame as Each
   for (const { plan: body, path } of instances(plan, step)) restartStep(turn, body, path)
-  if (isAsked(plan)) askToDecide(turn, step)
-  if (plan.grow === null || (plan.grow.end !== null && !growth!.open)) return
-  listen(turn, step)
-  askToDecide(turn, step)
+  if (step.status !== 'running') return
+  const isListening = plan.grow !== null && (plan.grow.end === null || frame.growth!.open)
+  if (isListening) listen(turn, step)
+  if (isListening || isAsked(plan)) askToDecide(turn, step)
+  launch(turn, plan, step, frame)
 }
 
 export function instances(plan: ForeachPlan, step: StepState): Instance[] {

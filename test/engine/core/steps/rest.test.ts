@@ -235,6 +235,8 @@ t.test('too few items for the join fail the foreach, no items too', async (t) =>
     message: '4 of 4 items were to be completed, and 3 were',
     stepPath: 'e',
   })
+  d.fact({ type: 'execution.retried', data: {} }).checkReplay(t)
+  t.match(d.state.error, { type: 'JoinNotReached' }, 'nothing is left that a retry could do')
   const none = new Driver([each({ items: '{{ input }}', join: { when: 'true' } })], { input: [] }).start()
   t.match(none.checkReplay(t).state.error, { type: 'JoinNotReached' })
 })
