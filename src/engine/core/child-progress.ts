@@ -1,5 +1,5 @@
 import type { Plan, StepPlan } from '../../definition/plan.ts'
-import { percentOf } from './progress.ts'
+import { percentOf } from './counting.ts'
 import { type ExecutionState, type ExecutionStatus, isFinished, parentPath } from './state.ts'
 import { isOpen } from './steps/step.ts'
 

@@ -1,5 +1,5 @@
 import type { StepPlan } from '../../definition/plan.ts'
-import { addRemainder } from './progress.ts'
+import { addRemainder } from './counting.ts'
 import { type ExecutionState, type Frame, parentPath, type StepState } from './state.ts'
 import { behaviourOf } from './steps/behaviour.ts'
 import { cancel, instancesOf, restart } from './steps/step.ts'

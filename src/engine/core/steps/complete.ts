@@ -1,7 +1,7 @@
 import type { CompletePlan } from '../../../definition/plan.ts'
+import { addProgress, addRemainder } from '../counting.ts'
 import { dataOf } from '../data.ts'
 import type { Fact } from '../event.ts'
-import { addProgress, addRemainder } from '../progress.ts'
 import { endRestWithin } from '../rest.ts'
 import { parentPath, type StepState } from '../state.ts'
 import { planOf, type Turn } from '../turn.ts'

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from '../../../definition/json.ts'
 import type { Plan, RacePlan, StepPlan } from '../../../definition/plan.ts'
+import { addRemainder } from '../counting.ts'
 import { outputOf } from '../data.ts'
-import { addRemainder } from '../progress.ts'
 import { bodyPath, type ExecutionState, type Frame, labelOf, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import { cancel, complete, fail, reach, restart as restartStep, skip } from './step.ts'
