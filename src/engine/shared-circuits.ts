@@ -23,7 +23,7 @@ const MOST_NOTED = 10_000
 
 /**
  * What this node knows of the circuits that are not plainly closed. All of them are read at once, now and then, from the first
- * call of a target on: an engine whose actions have no targets never asks.
+ * call of a target or change of a circuit on: an engine whose actions have no targets never asks.
  */
 export class SharedCircuits {
   readonly #options: SharedCircuitsOptions
@@ -66,7 +66,7 @@ export class SharedCircuits {
     if (this.#noted.has(key)) return
     this.#noted.set(key, true)
     this.#unnoted.push(key)
-    if (this.#timer === null && this.#round === null && !this.#isStopped) this.#runLater(0)
+    this.#keepReading()
   }
 
   /** This node has a probe under way, or no longer. */
@@ -75,9 +75,10 @@ export class SharedCircuits {
     else this.#probes.delete(probeId)
   }
 
-  /** This node has changed one: reads them anew. Rejects while the database does not answer. */
+  /** This node has changed one: reads them anew, and from now on now and then. Rejects while the database does not answer. */
   changed(): Promise<void> {
     this.#changes += 1
+    this.#keepReading()
     return this.read()
   }
 
@@ -125,6 +126,10 @@ export class SharedCircuits {
 
   #tell(): void {
     for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  #keepReading(): void {
+    if (this.#timer === null && this.#round === null && !this.#isStopped) this.#runLater(0)
   }
 
   #runLater(delayMs: number): void {

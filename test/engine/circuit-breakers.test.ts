@@ -58,6 +58,19 @@ t.test('a step that meets an open circuit waits, parked, and uses no attempt up'
   t.match(step, { status: 'waiting', attempt: 0, error: { type: 'CircuitOpenError' } })
 })
 
+t.test(
+  'a node where an operator set a circuit, and that has called nothing yet, hears of the others’ circuits',
+  async (t) => {
+    const { url: databaseUrl } = await createTestDatabase(t)
+    const { engine, calls } = await withTarget(t, { databaseUrl, notify: false })
+    const other = await startEngine(t, calls, { databaseUrl, pollMs: 20, notify: false })
+    await other.circuitBreakers.setMode('target', 'auto', null)
+    await trip(engine)
+    await until('the other node knows', async () => other.circuitBreakers.guarded === 1)
+    t.pass()
+  },
+)
+
 t.test('one call of all nodes probes; when it is answered all go on', async (t) => {
   const { url: databaseUrl } = await createTestDatabase(t)
   const one = await withTarget(t, { databaseUrl })
