@@ -7,11 +7,13 @@ import { numberSteps } from './compile/numbering.ts'
 import { checkReferences } from './compile/references.ts'
 import { compileRetryPolicy } from './compile/retry-policy.ts'
 import { definitionFaults } from './compile/shapes.ts'
+import { compileConcurrency } from './compile/slot.ts'
 import { compileList, MAX_STEPS } from './compile/steps.ts'
 import type { JsonObject } from './json.ts'
-import { formatOf } from './language.ts'
+import { formatOf, SLOT_FORMAT } from './language.ts'
 import type { ActionShape, Fault, Plan, RetryPolicy, SequentialPlan, SubWorkflowPlan } from './plan.ts'
 import type { Definition } from './schema.ts'
+import type { SlotPlan } from './slot.ts'
 import { compileTemplateInto, type Template, type TemplateFindings } from './template.ts'
 
 export interface Compiled {
@@ -77,6 +79,7 @@ function compileDocument(document: JsonObject, all: Compilation): Plan {
   all.faults.push(...definitionFaults(document))
   const root = rootDraft()
   all.retryPolicy = workflowRetryPolicy(document, root, all)
+  const slot = workflowSlot(document, root, all)
   const steps = compileList(document.steps, '/steps', root, 'steps', all)
   const rootPlan = Object.assign(root.plan, { steps: steps.map(({ plan }) => plan) }) as SequentialPlan
   if (all.steps > MAX_STEPS) {
@@ -89,9 +92,15 @@ function compileDocument(document: JsonObject, all: Compilation): Plan {
   all.faults.push(...faults)
   return {
     name: String(document.name),
-    format: Math.max(...Array.from(all.drafts.values(), ({ plan }) => formatOf(plan)), onFailure === null ? 1 : 2),
+    format: Math.max(
+      ...Array.from(all.drafts.values(), ({ plan }) => formatOf(plan)),
+      onFailure === null ? 1 : 2,
+      slot === null ? 1 : SLOT_FORMAT,
+    ),
     root: rootPlan,
     onFailure,
+    slot,
+    hasSlots: slot !== null || Array.from(all.drafts.values()).some(({ plan }) => plan.slot !== null),
     steps: new Map(Array.from(all.drafts, ([id, draft]) => [id, draft.plan])),
     leafCount: numberSteps(root),
     variables: (document.variables ?? {}) as JsonObject,
@@ -113,6 +122,14 @@ function workflowRetryPolicy(document: JsonObject, root: Draft, all: Compilation
   return policy
 }
 
+/** It is asked for before any step has run. */
+function workflowSlot(document: JsonObject, root: Draft, all: Compilation): SlotPlan | null {
+  const slot = compileConcurrency(document, root, all)
+  for (const { stepId, pointer } of root.references.splice(0))
+    all.faults.push({ pointer, message: `reads step "${stepId}", which runs after this is evaluated` })
+  return slot
+}
+
 /** The root is a sequential step without a definition of its own. */
 function rootDraft(): Draft {
   const plan: SequentialPlan = {
@@ -131,6 +148,7 @@ function rootDraft(): Draft {
     compensation: null,
     isRepeated: false,
     isAftermath: false,
+    slot: null,
     steps: [],
     body: null,
   }

@@ -52,9 +52,13 @@ export const languageOf = (type: StepType): StepLanguage => languages[type] as u
 /** Leaves are counted, make checkpoints, and are what progress shows as the current step. */
 export const isLeaf = (plan: StepPlan): boolean => languageOf(plan.type).isLeaf(plan)
 
+/** The format that brought slots. */
+export const SLOT_FORMAT = 2
+
 /** The oldest format that knows what the step needs. */
 export function formatOf(plan: StepPlan): number {
   if (plan.outcome !== null || plan.compensation !== null) return 2
   const { format } = languageOf(plan.type)
-  return typeof format === 'number' ? format : format(plan)
+  const own = typeof format === 'number' ? format : format(plan)
+  return plan.slot === null ? own : Math.max(own, SLOT_FORMAT)
 }

@@ -1,5 +1,6 @@
 import type { Expression } from './expression.ts'
 import type { Json, JsonObject } from './json.ts'
+import type { SlotPlan } from './slot.ts'
 import type { ActionPlan } from './steps/action.ts'
 import type { ApprovalPlan } from './steps/approval.ts'
 import type { CompletePlan } from './steps/complete.ts'
@@ -96,6 +97,8 @@ export interface StepPlanBase {
   readonly compensation: SequentialPlan | null
   /** Milliseconds that one attempt (action) or the whole step (composite) may take; null is unbounded. */
   readonly timeoutMs: number | null
+  /** What it must have before it begins, and has until it ends; null: nothing. */
+  readonly slot: SlotPlan | null
 }
 
 export type StepPlan =
@@ -137,6 +140,10 @@ export interface Plan {
   readonly onFailure: SequentialPlan | null
   /** Every step by id; ids are unique in the whole definition. The root is not in it. */
   readonly steps: ReadonlyMap<string, StepPlan>
+  /** What an execution must have before it starts, and has until it ends. */
+  readonly slot: SlotPlan | null
+  /** Whether it, or any step, needs a slot. */
+  readonly hasSlots: boolean
   /** How many leaf steps the definition has (actions, and conditions without branches). */
   readonly leafCount: number
   readonly variables: JsonObject

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { onLimits } from './slot.ts'
 
 // The fields that the schemas of the language are made of. Descriptions show in OpenAPI and in the messages of faults.
 
@@ -120,6 +121,42 @@ export const CircuitBreaker = Type.Object(
 )
 
 export type CircuitBreaker = Static<typeof CircuitBreaker>
+
+/** How many of the same key may be under way at once, in the whole cluster. */
+export const Concurrency = (what: string) =>
+  Type.Object(
+    {
+      key: Type.Optional(
+        Type.String({
+          maxLength: 1_000,
+          description: `${what} with the same key share the limit; templates allowed. At most 200 characters once rendered; all have the same key by default`,
+          examples: ['{{ input.customerId }}'],
+        }),
+      ),
+      limit: Type.Optional(
+        Type.Union([Type.Integer({ minimum: 1, maximum: 10_000 }), Type.String({ minLength: 1, maxLength: 1_000 })], {
+          default: 1,
+          description:
+            'How many may hold the key at once, a number or a template; of several limits for one key the newest counts',
+          examples: [1, 10],
+        }),
+      ),
+      onLimit: Type.Optional(
+        Type.Enum([...onLimits], {
+          type: 'string',
+          default: 'queue',
+          description:
+            'When the key is taken: queue waits, by priority, then age; reject fails with ConcurrencyLimit; cancel_running cancels the executions that hold or wait for it, the oldest first, and takes their place; cancel_new cancels the execution that asks',
+        }),
+      ),
+      scope: Type.Optional(
+        storedText(100, 'A name of the namespace: definitions that give the same one share the keys in it', 1),
+      ),
+    },
+    { additionalProperties: false, description: 'How many may be under way at once in the whole cluster' },
+  )
+
+export type Concurrency = Static<ReturnType<typeof Concurrency>>
 
 /** One step as it stands in a definition; what its `config` holds is its type's matter. */
 export interface Step {

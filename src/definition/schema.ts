@@ -1,6 +1,14 @@
 import { type Static, Type } from 'typebox'
 import { languageOf, stepTypes } from './language.ts'
-import { durationMs, RetryPolicy, RetryPolicyReference, type Step, StepList, storedText } from './schema-fields.ts'
+import {
+  Concurrency,
+  durationMs,
+  RetryPolicy,
+  RetryPolicyReference,
+  type Step,
+  StepList,
+  storedText,
+} from './schema-fields.ts'
 
 const stepSchemas = stepTypes.map((type) => languageOf(type).schema)
 
@@ -33,6 +41,7 @@ export const Definition = Type.Object(
       durationMs('How long an execution may take, pauses not counted', { examples: [3_600_000] }),
     ),
     retryPolicy: Type.Optional(RetryPolicyReference),
+    concurrency: Type.Optional(Concurrency('Executions of the workflow')),
     checkpoints: Type.Optional(
       Type.Object(
         {

@@ -1,5 +1,6 @@
 import type { Json } from '../definition/json.ts'
 import type { ApprovalChanges } from '../repository/approvals.ts'
+import type { SlotAsk, SlotRelease } from '../repository/concurrency-slots.ts'
 import type { ExecutionImage, ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
 import type { InboxKey, NewInboxItem } from '../repository/inbox.ts'
@@ -32,6 +33,8 @@ export class Draft {
   /** What the list of approvals is told; null: nothing. */
   approvals: ApprovalChanges | null = null
   readonly steps: StepCount[] = []
+  /** Slots that it asks for and gives back; most executions never do. */
+  #slots: { asks: SlotAsk[]; readonly releases: SlotRelease[] } | null = null
   bytes = 0
 
   get isEmpty(): boolean {
@@ -64,6 +67,24 @@ export class Draft {
     this.bytes += roughBytes(change as unknown as Json) + ROW_BYTES
   }
 
+  ask(ask: SlotAsk): void {
+    this.#slots ??= { asks: [], releases: [] }
+    this.#slots.asks.push(ask)
+    this.bytes += ROW_BYTES
+  }
+
+  /** What was asked for in this very draft is not asked for. */
+  release(release: SlotRelease): void {
+    this.#slots ??= { asks: [], releases: [] }
+    const { ticket, path } = release
+    const isMeant = (ask: SlotAsk): boolean => ticket === null || (ask.ticket === ticket && ask.path === path)
+    const isHere = ticket !== null && this.#slots.asks.some(isMeant)
+    this.#slots.asks = this.#slots.asks.filter((ask) => !isMeant(ask))
+    if (isHere) return
+    this.#slots.releases.push(release)
+    this.bytes += ROW_BYTES
+  }
+
   /** `image` is the row's image where it changed, `isNew` says that it has yet to be inserted. */
   toAppend(row: ExecutionRow, image: ExecutionImage | null, isNew: boolean, status: StatisticsDelta['status']): Append {
     return {
@@ -74,6 +95,7 @@ export class Draft {
       ...(this.also.length > 0 && { also: this.also }),
       ...(this.sends.length > 0 && { sends: this.sends }),
       ...(this.approvals !== null && { approvals: this.approvals }),
+      ...this.#slots,
       statistics: this.#statistics(row, status),
       bytes: this.bytes,
     }

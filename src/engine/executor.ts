@@ -14,7 +14,7 @@ import { encode } from './encode.ts'
 import { errorFact } from './error-fact.ts'
 import { ExecutionWriter, type WriterOutcomes } from './execution-writer.ts'
 import { FactQueue } from './fact-queue.ts'
-import { answerTo, startFact, timerFact } from './facts.ts'
+import { answerTo, isAccompanying, startFact, timerFact } from './facts.ts'
 import type { LoadedExecution } from './history.ts'
 import { factOf, type RollbackRequest } from './inbox-fact.ts'
 import { Outgoing } from './outgoing.ts'
@@ -146,7 +146,7 @@ export class Executor implements WriterOutcomes {
     this.#halt('the execution is quarantined')
     this.#writer.draft.effects.length = 0
     this.#writer.draft.add(quarantined(this.#state, error, this.#now()))
-    this.#outgoing.tellParent(this.#writer.draft)
+    this.#outgoing.endHere(this.#writer.draft)
     this.#phase = 'live'
     this.#submit()
   }
@@ -190,7 +190,7 @@ export class Executor implements WriterOutcomes {
     const until = this.#services.clock.monotonic() + LONGEST_TURN_MS
     for (let count = 1; ; count++) {
       const next = this.#facts.shift()
-      const fact = next?.fact ?? startFact(this.#state, this.row, this.#services.clock.now())
+      const fact = next?.fact ?? startFact(this.plan, this.#state, this.row, this.#services.clock.now())
       if (fact === null) return
       if (!isMoot(this.#state, fact)) this.#apply(fact, next?.inboxKey)
       if (this.#writer.draft.isFull) return
@@ -222,11 +222,6 @@ export class Executor implements WriterOutcomes {
         return
       case 'abort':
         return this.#attempts.abort(command.path)
-      case 'look_up':
-      case 'tell_child':
-      case 'ask_child':
-      case 'list_approval':
-        return this.#outgoing.carryOut(command, this.#writer.draft)
       case 'set_timer':
         return this.#timers.set(`${command.timer} ${command.path}`, command.dueAt, () => {
           const fact = timerFact(command, this.plan, this.#state)
@@ -237,6 +232,7 @@ export class Executor implements WriterOutcomes {
       case 'roll_back':
         return void this.#services.clock.soon(() => void this.#rollBack(rollbackDue(this.#state)))
       default: {
+        if (isAccompanying(command)) return this.#outgoing.carryOut(command, this.#writer.draft)
         if (command.type === 'mark_started' && this.#isDraining) return
         const fact = answerTo(command, this, this.#state, this.#room.bounds(this.#state), this.#services.clock)
         if (fact !== null) this.#facts.push(fact)

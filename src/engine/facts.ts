@@ -4,15 +4,21 @@ import { hasAftermath } from './core/aftermath.ts'
 import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
 import type { ExecutionInfo } from './core/scope.ts'
-import type { ExecutionState } from './core/state.ts'
+import { type ExecutionState, isFinished } from './core/state.ts'
 import { behaviourOf, type Deciding } from './core/steps/behaviour.ts'
 import { assertNever, isHeld, planOf } from './core/turn.ts'
 import { errorFact, identified } from './error-fact.ts'
 import { evaluate } from './evaluate.ts'
+import { queuedFact } from './queueing.ts'
 import type { Bounds } from './result.ts'
 
 /** What goes beside the events of the execution, or is looked up for it. */
-export type Accompanying = Extract<Command, { type: 'look_up' | 'tell_child' | 'ask_child' | 'list_approval' }>
+export type Accompanying = Extract<Command, { type: (typeof accompanying)[number] }>
+
+const accompanying = ['look_up', 'tell_child', 'ask_child', 'list_approval', 'ask_slot', 'release_slot'] as const
+const accompanyingTypes: ReadonlySet<string> = new Set(accompanying)
+
+export const isAccompanying = (command: Command): command is Accompanying => accompanyingTypes.has(command.type)
 
 type Answered = Exclude<
   Command,
@@ -32,8 +38,12 @@ export function answerTo(
     case 'decide':
     case 'complete':
       return evaluate(plan, state, infoOf(row, state), command, bounds, ids)
+    case 'queue':
+      return queuedFact(plan, state, infoOf(row, state), command.path)
     case 'fail':
       return failedFact(command)
+    case 'cancel':
+      return isFinished(state.status) ? null : { type: 'execution.cancelled', data: { reason: command.reason } }
     case 'pause':
       return { type: 'execution.paused', data: { ...state.pauseRequest } }
     case 'mark_started':
@@ -59,10 +69,13 @@ export const failedFact = ({ error, requestId }: Extract<Command, { type: 'fail'
   data: { error, ...(requestId !== undefined && { requestId }) },
 })
 
-/** The start of an execution that has not started and is due; null otherwise. */
-export function startFact(state: ExecutionState, { traceparent }: ExecutionRow, now: number): Fact | null {
-  const { status, requested, startAt } = state
+/** The start of an execution that has not started and is due, or its place in the line that it waits in; null otherwise. */
+export function startFact(plan: Plan, state: ExecutionState, row: ExecutionRow, now: number): Fact | null {
+  const { status, requested, startAt, slot } = state
   if (status !== 'pending' || requested !== null || (startAt !== null && startAt > now)) return null
+  if (plan.slot !== null && slot?.isHeld !== true)
+    return slot === undefined ? queuedFact(plan, state, infoOf(row, state), '') : null
+  const { traceparent } = row
   return { type: 'execution.started', data: traceparent === null ? {} : { traceparent } }
 }
 

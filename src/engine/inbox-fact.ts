@@ -1,3 +1,4 @@
+import type { SlotNews } from '../repository/concurrency-slots.ts'
 import type { InboxItem } from '../repository/inbox.ts'
 import { type ChildEnd, childFact } from './child-end.ts'
 import { undoneBy } from './core/aftermath.ts'
@@ -6,6 +7,7 @@ import { findCheckpoint } from './core/checkpoint.ts'
 import { type ControlAction, refusalOf } from './core/control.ts'
 import type { ApprovalDecision, Fact, Refusal } from './core/event.ts'
 import { type Checkpoint, type ExecutionState, isFinished } from './core/state.ts'
+import { slotFact } from './slots.ts'
 
 /** A rollback that can be met: it needs the state at the checkpoint, which only the database has. */
 export interface RollbackRequest {
@@ -36,6 +38,7 @@ export function factOf(
     const signal = { id: requestId, name: item.name ?? '', payload: item.payload, at: now }
     return { type: 'fact', fact: { type: 'signal.received', data: { signal, requestId } } }
   }
+  if (item.kind === 'slot') return { type: 'fact', fact: slotFact(item.payload as unknown as SlotNews) }
   if (item.kind === 'child_ended') return { type: 'fact', fact: childFact(item.payload as unknown as ChildEnd, state) }
   if (item.kind === 'approval') return decided(item, state, requestId)
   const payload = (item.payload ?? {}) as ControlPayload

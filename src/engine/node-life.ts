@@ -24,6 +24,7 @@ import { OwnedExecutions } from './owned-executions.ts'
 import { Ownership } from './ownership.ts'
 import type { Plans } from './plans.ts'
 import type { Secrets } from './secrets.ts'
+import { SlotSettling } from './slots.ts'
 
 /** What outlives a life of the node. */
 export interface NodeParts {
@@ -59,6 +60,7 @@ export class NodeLife {
   readonly ownership: Ownership
   readonly claiming: Claiming
   readonly hints: Hints | null
+  readonly settling: SlotSettling
   readonly #lanes: readonly LaneWriter[]
   readonly #parts: NodeParts
   #draining: Promise<void> | null = null
@@ -78,6 +80,8 @@ export class NodeLife {
       onRetry: ({ error, appends, attempt }) =>
         log.warn({ err: error, appends, attempt }, 'flush not answered; the same rows are sent again'),
     })
+    const tellOwner = (executionId: string): void => this.tellOwner(executionId)
+    this.settling = new SlotSettling({ store, clock, log, tellOwner, everyMs: 4 * pollMs })
     this.owned = new OwnedExecutions(this.#services(), parts.plans)
     this.claiming = new Claiming({
       ...{ store, clock, log, maxRunning, maxHeldBytes },
@@ -141,7 +145,7 @@ export class NodeLife {
     const error = new CairnError('ENGINE_STOPPING')
     this.owned.drop(error)
     this.journal.close(error)
-    await this.#closeLanes()
+    await Promise.all([this.#closeLanes(), this.settling.stop()])
     await this.ownership.stop()
     if (!isAllGiven) this.hints?.claimable()
     await this.hints?.stop()
@@ -152,7 +156,7 @@ export class NodeLife {
     this.ownership.end()
     this.journal.close(error)
     this.owned.drop(error)
-    await Promise.all([this.#closeLanes(), this.hints?.end()])
+    await Promise.all([this.#closeLanes(), this.hints?.end(), this.settling.stop()])
   }
 
   #after(ms: number): Promise<void> {
@@ -219,6 +223,7 @@ export class NodeLife {
     this.hints?.committed(id, append.events.at(-1)!.seq)
     for (const { executionId } of append.sends ?? []) this.tellOwner(executionId)
     if (append.also !== undefined) this.claimSoon()
+    if (append.asks !== undefined) this.settling.committed(append)
     logCommitted(log, row, append)
     observer.committed(row, append)
     const image = append.insert ?? append.row

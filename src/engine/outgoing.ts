@@ -15,6 +15,7 @@ import type { Accompanying } from './facts.ts'
 import { roughBytes } from './json-size.ts'
 import { askAgainIn, type Finding, isWorthAsking } from './look-up.ts'
 import type { Services } from './services.ts'
+import { slotAsk, slotRelease, slotsToFree } from './slots.ts'
 
 /**
  * A child that ends while it is asked may have looked at its parent before that was back in service, and told nothing: it is
@@ -64,10 +65,21 @@ export class Outgoing {
   }
 
   carryOut(command: Accompanying, draft: Draft): void {
-    if (command.type === 'look_up') this.#seek(command.path)
-    else if (command.type === 'ask_child') void this.#ask(command.executionId, this.#looking)
-    else if (command.type === 'tell_child') this.#tell(draft, command)
-    else draft.listApproval(command.change, this.#row)
+    const { clock } = this.#services
+    switch (command.type) {
+      case 'look_up':
+        return this.#seek(command.path)
+      case 'ask_child':
+        return void this.#ask(command.executionId, this.#looking)
+      case 'tell_child':
+        return this.#tell(draft, command)
+      case 'list_approval':
+        return draft.listApproval(command.change, this.#row)
+      case 'ask_slot':
+        return draft.ask(slotAsk(this.#row, command, this.#state().at))
+      case 'release_slot':
+        return draft.release(slotRelease(this.#row, command, clock.now()))
+    }
   }
 
   /** Answers with what was found, unless `forget` comes first. */
@@ -92,11 +104,18 @@ export class Outgoing {
   /** Puts beside an event what goes with it. */
   accompany(draft: Draft, event: Event): void {
     if (this.#findings.size > 0) this.#accompanyFinding(draft, event)
-    if (ends.has(event.type)) this.tellParent(draft)
+    if (ends.has(event.type)) this.#tellParent(draft)
+  }
+
+  /** The execution is taken out of service: nobody waits for it, and what it holds is free. */
+  endHere(draft: Draft): void {
+    if (this.#plan.hasSlots)
+      for (const one of slotsToFree(this.#row, this.#state(), this.#services.clock)) draft.release(one)
+    this.#tellParent(draft)
   }
 
   #accompanyFinding(draft: Draft, event: Event): void {
-    const path = 'path' in event ? event.path : ''
+    const path = ('path' in event && event.path) || ''
     const finding = this.#findings.get(path)
     // What else has become of the step meanwhile takes nothing with it.
     if (finding === undefined || finding.fact.data !== event.data) return
@@ -105,7 +124,7 @@ export class Outgoing {
   }
 
   /** The execution has ended. */
-  tellParent(draft: Draft): void {
+  #tellParent(draft: Draft): void {
     const item = endForParent(this.#row, this.#state(), this.#services.clock)
     if (item !== null) draft.send(item, roughBytes(item.payload))
   }

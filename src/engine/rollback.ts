@@ -5,6 +5,7 @@ import { openApprovals } from './core/approvals.ts'
 import { findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
 import { regroup } from './core/children.ts'
 import type { Fact } from './core/event.ts'
+import { regroupSlots } from './core/slots.ts'
 import { type Checkpoint, type ExecutionState, isFinished } from './core/state.ts'
 import { isHeld } from './core/turn.ts'
 import type { ExecutionWriter } from './execution-writer.ts'
@@ -38,6 +39,7 @@ export async function rolledBack(
     const { mailbox, generation, seq } = present()
     const children = regroup(present(), state)
     const approvals = Object.keys(openApprovals(present()))
+    const slots = regroupSlots(present(), state)
     const before = new Set(state.mailbox.map((signal) => signal.id))
     const data = {
       requestId,
@@ -48,6 +50,7 @@ export async function rolledBack(
       resume,
       ...(children !== null && { children }),
       ...(approvals.length > 0 && { approvals }),
+      ...(slots !== null && { slots }),
       ...(reason !== undefined && { reason }),
       ...(plan.checkpoints.compact && { keptCheckpoints: keptUpTo(checkpoint, present()) }),
     }

@@ -8,6 +8,9 @@ import type { Services } from './services.ts'
 /** The columns whose change makes a row change; the rest goes with them. */
 export type RowImage = Pick<ExecutionImage, 'status' | 'requested'>
 
+/** Later than anything: a pending row must say when it is due. */
+const NEVER = 8_640_000_000_000_000
+
 /**
  * The execution's row after the draft, or null when it says what it said before. An execution is given away (no owner)
  * when nothing will happen by itself before `wakeAt`: finished, paused, parked, released, or not due to start yet.
@@ -43,7 +46,8 @@ export function imageOf(
 }
 
 function wakeAtOf(state: ExecutionState, data: unknown): number | null {
-  if (state.status === 'pending') return state.startAt
+  // In line for a slot: its inbox wakes it.
+  if (state.status === 'pending') return state.slot?.isHeld === false ? NEVER : state.startAt
   if (state.status === 'waiting') return (data as { wakeAt: number | null }).wakeAt
   return null
 }

@@ -7,6 +7,7 @@ import type { AppendedEvent } from './draft.ts'
 import { encode } from './encode.ts'
 import { errorFact } from './error-fact.ts'
 import type { Services } from './services.ts'
+import { allSlots } from './slots.ts'
 
 /** Puts a state out of service; its event, which is never folded. */
 export function quarantined(state: ExecutionState, error: ExecutionError, at: number): AppendedEvent {
@@ -44,6 +45,8 @@ export async function setAside(row: ExecutionRow, cause: CairnError, services: S
         row: { ...image, lastSeq: seq, updatedAt: at },
         inboxKeys: items.map(({ id, requestId }) => ({ id, requestId })),
         ...(told !== null && { sends: [told] }),
+        // Nobody knows which it has: whoever looks for unsettled keys finds them.
+        ...{ asks: [], releases: [allSlots(row, at)] },
         bytes: event.text.length,
         statistics: status ? [{ workflowId: row.workflowId, version: row.workflowVersion, status }] : [],
       },

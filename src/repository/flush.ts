@@ -1,5 +1,6 @@
 import { type ApprovalChanges, approvalParts, type Part } from './approvals.ts'
 import { type ArrayColumn, arrayParameters, cast, insertFrom, unnest } from './array-columns.ts'
+import { type SlotAsk, type SlotRelease, slotParts } from './concurrency-slots.ts'
 import { type AppendedEvent, eventColumns } from './events.ts'
 import { type ExecutionImage, type ExecutionRow, executionColumns, imageColumns } from './execution-row.ts'
 import { type InboxKey, type NewInboxItem, type Send, sendColumns, sendFrom } from './inbox.ts'
@@ -34,6 +35,9 @@ export interface Append {
   readonly sends?: readonly NewInboxItem[]
   /** What the list of approvals is told. */
   readonly approvals?: ApprovalChanges
+  /** Places that it takes in the lines of slots, and slots that it gives back, asked for in earlier appends: both or neither. */
+  readonly asks?: readonly SlotAsk[]
+  readonly releases?: readonly SlotRelease[]
   /** What the journal bounds its flushes by. */
   readonly bytes: number
   readonly statistics: readonly StatisticsDelta[]
@@ -142,7 +146,7 @@ export function flushStatement(fence: Fence, given: readonly Append[], resend: b
     statistics: tally(appends.flatMap((append) => append.statistics)),
     claims: appends.filter((append) => append.basis),
     sends: sendsOf(given, appends),
-    others: approvalParts(appends),
+    others: [...approvalParts(appends), ...slotParts(given)],
   }
   const { inserts, changes, inboxKeys, statistics, claims, sends, others } = parts
   const isStartResent = resend && appends !== given

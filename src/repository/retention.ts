@@ -97,6 +97,8 @@ WITH gone AS (
   DELETE FROM execution_keys k USING gone WHERE k.execution_id = gone.id
 ), asked AS (
   DELETE FROM approvals a USING gone WHERE a.execution_id = gone.id
+), slots AS (
+  DELETE FROM concurrency_slots s USING gone WHERE s.execution_id = gone.id
 )
 SELECT id FROM gone`
 

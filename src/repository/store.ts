@@ -1,5 +1,6 @@
 import { findApproval, listApprovals } from './approvals.ts'
 import { claim, findOwned, ownedRows } from './claim.ts'
+import { createSlotStatements } from './concurrency-slots.ts'
 import type { Database } from './connection.ts'
 import { eventsAfter, eventsOfMany, rollbacksOf, rollbacksOfMany, tailMany } from './events.ts'
 import { findLiveUnderKey, startUnderKey } from './execution-keys.ts'
@@ -80,6 +81,7 @@ export const createStore = (database: Database) => ({
   foldStatistics: bind(foldStatistics, database),
   readStatistics: bind(readStatistics, database),
   stepMedians: bind(stepMedians, database),
+  ...createSlotStatements(database),
   /** A writer of this node; it connects with its first flush. */
   openLane: (node: string, lane: number): LaneWriter =>
     new Lane({ connect: database.connectLane, prepare: database.prepare, node, lane }),

@@ -12,9 +12,10 @@ export const rfc3339 = (ms: number): string => new Date(ms).toISOString()
 const rfc3339OrNull = (ms: number | null): string | null => (ms === null ? null : rfc3339(ms))
 
 export function stepResource(step: StepProgress): Static<typeof schema.StepProgress> {
-  const { startedAt, completedAt, error, ...rest } = step
+  const { startedAt, completedAt, error, queued, ...rest } = step
   return {
     ...rest,
+    ...(queued && { queued: { ...queued, since: rfc3339(queued.since) } }),
     startedAt: rfc3339OrNull(startedAt),
     completedAt: rfc3339OrNull(completedAt),
     error: error as Static<typeof schema.ExecutionErrorSchema> | null,
@@ -22,9 +23,10 @@ export function stepResource(step: StepProgress): Static<typeof schema.StepProgr
 }
 
 export function progressResource(progress: Progress): Static<typeof schema.Progress> {
-  const { steps, children, estimatedCompletionAt, startedAt, updatedAt, ...rest } = progress
+  const { steps, children, estimatedCompletionAt, startedAt, updatedAt, queued, ...rest } = progress
   return {
     ...rest,
+    ...(queued && { queued: { ...queued, since: rfc3339(queued.since) } }),
     estimatedCompletionAt: rfc3339OrNull(estimatedCompletionAt),
     steps: steps.map(stepResource),
     ...(children !== undefined && { children: [...children] }),

@@ -45,6 +45,15 @@ export const ExecutionErrorSchema = Type.Object(
   { $id: 'ExecutionError', description: 'Why a step or an execution failed' },
 )
 
+const Queued = Type.Object(
+  {
+    scope: Type.String({ examples: ['shared:crm'] }),
+    key: Type.String({ examples: ['customer-7'] }),
+    since: Timestamp,
+  },
+  { description: 'It waits for a slot of this key (see docs/concurrency.md); left out when it does not' },
+)
+
 export const StepProgress = Type.Object(
   {
     path: Path,
@@ -60,6 +69,7 @@ export const StepProgress = Type.Object(
     approvalId: Type.Optional(
       Type.Unsafe<string>({ ...Uuid, description: 'Of an approval: the one that it has asked for last' }),
     ),
+    queued: Type.Optional(Queued),
   },
   { $id: 'StepProgress', description: 'One step of the definition, whether it was reached or not' },
 )
@@ -109,6 +119,7 @@ export const Progress = Type.Object(
           'Its sub-workflows: those that a step waits for count in `percentage` and the estimate as far as they have come. Of many, in several levels, the first 50 are read whole, the others by their newest event. Not in the messages of streams, where each execution speaks for itself: `percentage` is that of its own journal there, as in lists',
       }),
     ),
+    queued: Type.Optional(Queued),
     startedAt: orNull(Timestamp),
     updatedAt: Timestamp,
     lastSeq: Seq,

@@ -28,6 +28,7 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
     isAftermath: false,
     isRepeated: false,
     children: [],
+    slot: null,
   }
   const root: SequentialPlan = {
     ...base,
@@ -61,6 +62,8 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
     format: 1,
     root,
     onFailure: null,
+    slot: null,
+    hasSlots: false,
     steps: new Map(steps.map((step) => [step.id, step])),
     leafCount: ids.length,
     variables: {},
@@ -131,7 +134,7 @@ export class Recorder {
       executionId: state.executionId,
       seq: event.seq,
       type: event.type,
-      path: 'path' in event ? event.path : null,
+      path: 'path' in event ? (event.path ?? null) : null,
       attempt: 'attempt' in event ? (event.attempt ?? null) : null,
       at: event.at,
       percentage: state.percentage,

@@ -87,12 +87,15 @@ function answerOf(
       const { attempt } = state.steps.get(command.path)!
       return { type: 'timer.fired', path: command.path, attempt: attempt + 1, data: { timer: 'retry' } }
     }
+    case 'ask_slot':
+      return { type: 'slot.granted', path: command.path, data: { ticket: command.ticket } }
     case 'tell_child':
     case 'ask_child':
     case 'list_approval':
     case 'abort':
     case 'clear_timer':
     case 'roll_back':
+    case 'release_slot':
       return null
     default:
       return answerTo(command, { plan, row }, state, unbounded, ids)

@@ -32,6 +32,14 @@ export interface Draft {
   readonly aftermath: Draft[]
   readonly references: Reference[]
   readonly dependencies: Reference[]
+  /** The slot that it needs, when that is written out in full. */
+  slot?: LiteralSlot
+}
+
+export interface LiteralSlot {
+  readonly scope: string
+  readonly key: string
+  readonly limit: number
 }
 
 /** What one compilation works on and gathers. */

@@ -2,10 +2,12 @@ import type { Expression } from '../expression.ts'
 import type { Json, JsonObject } from '../json.ts'
 import { pointerTo } from '../json-pointer.ts'
 import type { SequentialPlan, StepPlan } from '../plan.ts'
+import type { SlotPlan } from '../slot.ts'
 import type { Body } from '../steps/sequential.ts'
 import { compileTemplateInto, type Template, type TemplateFindings } from '../template.ts'
 import type { Compilation, Draft } from './draft.ts'
 import { compileAt } from './expression-at.ts'
+import { compileSlot } from './slot.ts'
 import { compileBody, compileList } from './steps.ts'
 
 /** What a step type's `compile` works with: the step as it was written, and the ways to compile what its config holds. */
@@ -65,6 +67,13 @@ export class StepCompiler {
     for (const { stepId, pointer: place } of findings.references)
       draft.references.push({ stepId, pointer: pointer + place })
     return template
+  }
+
+  /** The slot that the step needs, its key in a field of config: one with that name at a time in the namespace. */
+  mutex(field: string): SlotPlan {
+    const { config, draft, all } = this
+    const at = { key: config[field], keyPointer: this.pointerTo(field), limit: 1, limitPointer: this.pointerTo(field) }
+    return compileSlot({ scope: 'mutex', ...at, onLimit: 'queue' }, draft, all)
   }
 
   /** Notes what is wrong with a field of config. */

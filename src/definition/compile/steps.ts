@@ -10,6 +10,7 @@ import { compileCompensation } from './aftermath.ts'
 import type { Compilation, Draft, StepPlanDraft } from './draft.ts'
 import { compileAt } from './expression-at.ts'
 import { stepFaults } from './shapes.ts'
+import { compileConcurrency } from './slot.ts'
 import { StepCompiler } from './step-compiler.ts'
 
 /** Most steps of a definition, and how deep they may nest. */
@@ -61,6 +62,7 @@ function compileStep(step: JsonObject, place: Place, all: Compilation): Draft | 
   all.faults.push(...stepFaults(type, step, place.pointer))
   compileWhen(step, draft, all)
   collectDependencies(step, draft)
+  draft.plan.slot = compileConcurrency(step, draft, all)
   if (typeof step.config === 'object' && step.config !== null && !Array.isArray(step.config)) {
     compileConfig(step, step.config, draft, all)
     compileOutcome(step, draft, all)
@@ -105,6 +107,7 @@ export function draftOf(step: JsonObject, type: StepType, place: Place): Draft {
     compensation: null,
     isRepeated: isRepeated(place.parent?.plan),
     isAftermath: place.parent?.plan.isAftermath ?? false,
+    slot: null,
   } as unknown as StepPlanDraft
   return { ...place, id, plan, children: [], aftermath: [], references: [], dependencies: [] }
 }

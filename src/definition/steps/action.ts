@@ -1,7 +1,14 @@
 import { Type } from 'typebox'
 import { compileAction } from '../compile/action.ts'
 import type { BreakerPolicy, RetryPolicy, StepPlanBase } from '../plan.ts'
-import { CircuitBreaker, Compensate, durationMs, RetryPolicyReference, stepFields } from '../schema-fields.ts'
+import {
+  CircuitBreaker,
+  Compensate,
+  Concurrency,
+  durationMs,
+  RetryPolicyReference,
+  stepFields,
+} from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
 
@@ -41,6 +48,7 @@ const schema = Type.Object(
     ),
     retryPolicy: Type.Optional(RetryPolicyReference),
     circuitBreaker: Type.Optional(CircuitBreaker),
+    concurrency: Type.Optional(Concurrency('Instances of the step')),
     compensate: Type.Optional(Compensate),
   },
   { $id: 'ActionStep', additionalProperties: false, title: 'Action', description: 'Does something to the world' },

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { StepPlan, StepPlanBase } from '../plan.ts'
-import { compositeFields, StepList } from '../schema-fields.ts'
+import { Concurrency, compositeFields, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface SequentialPlan extends StepPlanBase {
@@ -27,6 +27,7 @@ const schema = Type.Object(
     ...compositeFields('How long the whole step may take'),
     type: Type.Literal('sequential'),
     config: Type.Object({ steps: StepList('Steps in order', { minItems: 1 }) }, { additionalProperties: false }),
+    concurrency: Type.Optional(Concurrency('Instances of the step')),
   },
   {
     $id: 'SequentialStep',

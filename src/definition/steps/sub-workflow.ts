@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { StepPlanBase } from '../plan.ts'
-import { Compensate, durationMs, stepFields, storedText } from '../schema-fields.ts'
+import { Compensate, Concurrency, durationMs, stepFields, storedText } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
 
@@ -25,6 +25,7 @@ const schema = Type.Object(
   {
     ...stepFields,
     compensate: Type.Optional(Compensate),
+    concurrency: Type.Optional(Concurrency('Instances of the step')),
     timeoutMs: Type.Optional(durationMs('How long the child may take; then parentClosePolicy is for it')),
     type: Type.Literal('sub_workflow'),
     config: Type.Object(

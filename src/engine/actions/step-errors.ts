@@ -20,6 +20,8 @@ export const stepErrors = {
   DatabaseError: ['PostgreSQL refused the query; retried for SQLSTATE classes 08, 40, 53 and 57P, and 25P03', false],
   AgentError: ['The agent refused, or its answer does not fit; retried for 408, 429, 5xx and unfit answers', false],
   CircuitOpenError: ['The circuit of the target is open: nothing was asked of it', false],
+  ConcurrencyLimit: ['The key of its `concurrency` is taken, and `onLimit` says not to wait', false],
+  ConcurrencyDeadlock: ['It would wait for a slot that a step around it holds, for ever', false],
   LoopLimitExceeded: ['A `while` or `until` wants more iterations than its `maxIterations`', false],
   CompensationFailed: ['A rollback with `compensate` was given up, since a compensation failed', false],
   JoinNotReached: [

@@ -1,5 +1,6 @@
 import type { ApprovalChange } from './approvals.ts'
-import type { Compensating, ExecutionError } from './event.ts'
+import type { Compensating, ExecutionError, Queued } from './event.ts'
+import type { SlotName } from './slots.ts'
 
 /**
  * What the core asks the shell to do, imperative. `perform` has an effect on the world and waits until the events that
@@ -18,6 +19,14 @@ export type Command =
   | { readonly type: 'ask_child'; readonly executionId: string }
   /** Have the list of approvals say so, with the event that caused it. */
   | { readonly type: 'list_approval'; readonly change: ApprovalChange }
+  /** Evaluate which slot a step needs, or with the path '' the execution; answer with `step.queued` or `execution.queued`. */
+  | { readonly type: 'queue'; readonly path: string }
+  /** Stand in line for a slot, with the event that caused it; the inbox answers with `slot.granted` or `slot.refused`. */
+  | ({ readonly type: 'ask_slot'; readonly path: string; readonly ticket: number } & Queued)
+  /** Give a slot back, or the place in line, with the event that caused it. */
+  | ({ readonly type: 'release_slot' } & SlotName)
+  /** Record `execution.cancelled`. */
+  | { readonly type: 'cancel'; readonly reason: string }
   /** Evaluate the workflow's `output`; answer with `execution.completed` or `execution.failed`. */
   | { readonly type: 'complete' }
   /** Record `execution.failed`. */

@@ -5,11 +5,22 @@ import { supersede } from './approvals.ts'
 import { forgetCheckpointsBefore, keepCheckpoints } from './checkpoint.ts'
 import { doubtAll, letAllGo, questionsTo, regrouped, tellAll } from './children.ts'
 import { resolve } from './data.ts'
-import type { Compensating, ExecutionError, Refusal, RolledBack } from './event.ts'
+import type { Compensating, ExecutionError, Refusal, RolledBack, SlotRefused } from './event.ts'
 import { pending } from './pending.ts'
+import {
+  concurrencyLimit,
+  giveBack,
+  holderAt,
+  isAwaited,
+  loseAll,
+  mustRegain,
+  regained,
+  regroupedSlots,
+  take,
+} from './slots.ts'
 import { type ExecutionState, isFinished } from './state.ts'
 import { askAnew } from './steps/approval.ts'
-import { askAgain, cancel, isOpen, proceedPending, reach, restart } from './steps/step.ts'
+import { askAgain, cancel, fail, failComposite, isOpen, proceed, proceedPending, reach, restart } from './steps/step.ts'
 import { giveUpDeadline, resetTimers, setDeadline, shiftTimes, stopDeadline, stopTimers } from './timeouts.ts'
 import { planOf, type Turn } from './turn.ts'
 
@@ -58,6 +69,11 @@ export function resume(turn: Turn): void {
     setDeadline(turn, state.timeoutLeftMs)
     tellAll(turn, 'resume')
   }
+  if (!mustRegain(turn, 'resume')) goOn(turn)
+}
+
+function goOn(turn: Turn): void {
+  const { state } = turn
   resetTimers(turn)
   state.pausedAt = null
   askAgain(turn)
@@ -92,6 +108,8 @@ function finish(turn: Turn, status: 'completed' | 'failed' | 'cancelled'): void 
   cancel(turn, plan.root, '')
   cancelAftermath(turn)
   letAllGo(turn)
+  if (state.slot !== undefined) giveBack(turn, '')
+  delete state.regaining
   state.status = status
   state.requested = null
   state.pauseRequest = null
@@ -101,12 +119,18 @@ function finish(turn: Turn, status: 'completed' | 'failed' | 'cancelled'): void 
 
 /** A failed execution goes on from the step that failed, a quarantined one from where it stood; its timeout begins anew. */
 export function retry(turn: Turn): void {
-  const { state, plan } = turn
+  const { state } = turn
   state.recoveries = 0
   state.requested = null
   state.pauseRequest = null
   reopen(state, 'running')
   doubtAll(state)
+  loseAll(turn)
+  if (!mustRegain(turn, 'retry')) tryAgain(turn)
+}
+
+function tryAgain(turn: Turn): void {
+  const { state, plan } = turn
   // Quarantined in the midst of it: that goes on.
   if (state.aftermath !== undefined && state.aftermath.phase !== 'over')
     return void turn.commands.push(...pending(plan, state))
@@ -143,6 +167,7 @@ export function rollBack(turn: Turn, event: RolledBack): void {
   if (event.oldestIndex !== undefined) forgetCheckpointsBefore(state, event.oldestIndex)
   state.recoveries = 0
   state.runningAttempts = 0
+  regroupedSlots(turn, event.slots)
   for (const step of [...state.steps.values()]) {
     const isAsked = step.approval !== undefined && isOpen(step)
     if (isAsked) askAnew(turn, planOf(turn.plan, step) as ApprovalPlan, step)
@@ -170,6 +195,38 @@ function reopen(state: ExecutionState, status: 'running' | 'paused'): void {
   state.completedAt = null
   state.error = null
   state.output = null
+}
+
+/** A slot that was waited for is there; one that nobody waits for any more was given back. */
+export function slotGranted(turn: Turn, path = '', ticket = 0): void {
+  const { state } = turn
+  const slot = take(state, path, ticket)
+  if (slot === null) return
+  if (slot.regains !== true) {
+    const step = path === '' ? undefined : state.steps.get(path)!
+    // An execution that has not started does so as soon as it is due.
+    if (step === undefined) return
+    step.status = 'pending'
+    return proceed(turn, planOf(turn.plan, step), step)
+  }
+  const then = regained(state, slot)
+  if (then === 'resume') return goOn(turn)
+  if (then !== 'retry') return
+  state.pausedAt = null
+  tryAgain(turn)
+}
+
+/** Its place in line is gone already. */
+export function slotRefused(turn: Turn, path = '', { ticket, holders, outcome }: SlotRefused): void {
+  const { state } = turn
+  if (!isAwaited(state, path, ticket)) return
+  const error = concurrencyLimit(path, holders, holderAt(state, path)!.slot!)
+  if (outcome === 'cancel') return void turn.commands.push({ type: 'cancel', reason: error.message })
+  const step = state.steps.get(path)
+  if (path === '' || step === undefined) return void turn.commands.push({ type: 'fail', error })
+  const plan = planOf(turn.plan, step)
+  if (plan.type === 'action') fail(turn, plan, step, error)
+  else failComposite(turn, plan, step, error)
 }
 
 /** Why a request cannot be met in the present status, or null when it can. A rollback's checkpoint is looked up apart. */

@@ -1,5 +1,7 @@
 import type { Json, JsonObject } from '../../definition/json.ts'
+import type { OnLimit } from '../../definition/slot.ts'
 import type { Regrouped } from './children.ts'
+import type { SlotsRegrouped } from './slots.ts'
 
 /** Why a step or an execution failed. `type` follows the taxonomy in docs/errors.md. */
 export interface ExecutionError {
@@ -76,6 +78,11 @@ export type Event =
       readonly data: { readonly signal: Signal; readonly requestId?: string }
     })
   | (EventBase & { readonly type: 'child.ended'; readonly data: ChildEnded })
+  | (EventBase & { readonly type: 'execution.queued'; readonly data: Queued })
+  /** `path` is the step's; without it the slot is the execution's own. */
+  | (EventBase & { readonly type: 'slot.granted'; readonly path?: string; readonly data: { readonly ticket: number } })
+  | (EventBase & { readonly type: 'slot.refused'; readonly path?: string; readonly data: SlotRefused })
+  | (StepEventBase & { readonly type: 'step.queued'; readonly data: Queued })
   | (StepEventBase & { readonly type: 'child.started'; readonly data: ChildStarted })
   | (StepEventBase & { readonly type: 'step.entered'; readonly data: Record<string, never> })
   | (StepEventBase & { readonly type: 'step.skipped'; readonly data: { readonly reason: 'when' } })
@@ -145,6 +152,23 @@ export interface ApprovalDecision {
   readonly requestId?: string
 }
 
+/** Asks for one of the slots of a key; written with the row that stands in line for it. */
+export interface Queued {
+  readonly scope: string
+  readonly key: string
+  /** How many may hold the key at once. */
+  readonly limit: number
+  readonly onLimit: OnLimit
+}
+
+export interface SlotRefused {
+  readonly ticket: number
+  /** Executions that hold the key, some of them. */
+  readonly holders: readonly string[]
+  /** The step fails, or its execution is cancelled. */
+  readonly outcome: 'fail' | 'cancel'
+}
+
 export interface StepResult {
   readonly output: Json
   /** What the action has to say beside its output: status, headers, usage. */
@@ -189,6 +213,8 @@ export interface RolledBack extends Answer {
   readonly children?: Regrouped
   /** Approvals that were open when it happened: steps that still need one ask anew. */
   readonly approvals?: readonly string[]
+  /** What becomes of the slots that it has. */
+  readonly slots?: SlotsRegrouped
   /** Goes on at once instead of being paused. */
   readonly resume: boolean
   /** With compaction: which checkpoints up to this one were kept. What others need may be gone, though this one kept them. */

@@ -3,7 +3,7 @@ import type { Fact } from './event.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { isOpen } from './steps/step.ts'
 import { isThere } from './steps/wait-for-signal.ts'
-import { assertNever, isHeld } from './turn.ts'
+import { assertNever, isHeld, isPaused } from './turn.ts'
 
 /**
  * True when a fact that was found out earlier in the same turn no longer counts, because one before it has ended its step or
@@ -47,6 +47,15 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'approval.overdue':
     case 'timer.fired':
       return isHeld(state) || !hasStep(state, fact.path, (step) => step.status === 'waiting')
+    case 'step.queued':
+      // What was lost is asked for while the execution is held for just that.
+      if (state.steps.get(fact.path)?.slot?.ticket === 0) return isPaused(state)
+      return (
+        isHeld(state) || !hasStep(state, fact.path, ({ status, slot }) => status === 'pending' && slot === undefined)
+      )
+    case 'execution.queued':
+      if (isPaused(state) || isFinished(state.status)) return true
+      return state.slot === undefined ? state.status !== 'pending' : state.slot.ticket !== 0
     case 'execution.started':
       return state.status !== 'pending'
     case 'execution.scheduled':
@@ -61,6 +70,8 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'execution.quarantined':
     case 'control.refused':
     case 'child.ended':
+    case 'slot.granted':
+    case 'slot.refused':
     case 'signal.received':
       return false
     default:

@@ -2,8 +2,9 @@ import type { Plan } from '../../definition/plan.ts'
 import { ending } from './aftermath.ts'
 import { questionsTo } from './children.ts'
 import type { Command } from './command.ts'
+import { unasked } from './slots.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
-import { isUndecided, questionOf } from './steps/step.ts'
+import { isUndecided, needsSlot, questionOf } from './steps/step.ts'
 import { timerOf } from './timeouts.ts'
 import { isHeld, planOf } from './turn.ts'
 
@@ -17,9 +18,13 @@ export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
   if (state.deadline !== null) {
     commands.push({ type: 'set_timer', timer: 'execution_timeout', path: '', dueAt: state.deadline })
   }
-  for (const step of state.steps.values()) addStep(plan, state, step, commands)
-  commands.push(...questionsTo(state))
-  const end = ending(state)
+  if (state.regaining !== undefined) {
+    for (const path of unasked(state)) commands.push({ type: 'queue', path })
+  } else {
+    for (const step of state.steps.values()) addStep(plan, state, step, commands)
+    commands.push(...questionsTo(state))
+  }
+  const end = state.regaining === undefined ? ending(state) : null
   if (end !== null) commands.push(end)
   if (state.requested === 'pause' && state.runningAttempts === 0) commands.push({ type: 'pause' })
   return commands
@@ -31,6 +36,7 @@ function addStep(plan: Plan, state: ExecutionState, step: StepState, commands: C
   if (step.dueAt !== null) commands.push({ type: 'set_timer', timer: timerOf(stepPlan), path, dueAt: step.dueAt })
   if (step.status === 'pending' && !isHeld(state)) {
     if (stepPlan.when !== null && !step.entered) commands.push({ type: 'evaluate_when', path })
+    else if (needsSlot(stepPlan, step)) commands.push({ type: 'queue', path })
     else commands.push({ type: 'mark_started', path, attempt: 1 })
   }
   if (step.status !== 'running') return

@@ -2,6 +2,7 @@ import type { Plan, StepPlan } from '../../definition/plan.ts'
 import { aftermathBodies } from './aftermath.ts'
 import { type ChildProgress, percentageWith } from './child-progress.ts'
 import type { ExecutionError } from './event.ts'
+import type { Slot } from './slots.ts'
 import {
   type ExecutionState,
   type ExecutionStatus,
@@ -28,6 +29,15 @@ export interface StepProgress {
   readonly error: ExecutionError | null
   /** The approval that it has asked for last. */
   readonly approvalId?: string
+  /** What it waits for before it begins; left out when it does not. */
+  readonly queued?: QueuedFor
+}
+
+/** The line of a key in which it stands, and since when (ms since 1970). */
+export interface QueuedFor {
+  readonly scope: string
+  readonly key: string
+  readonly since: number
 }
 
 /** How far an execution has come, as of `lastSeq`. */
@@ -49,6 +59,8 @@ export interface Progress {
   readonly steps: readonly StepProgress[]
   /** The executions that it has started and not let go, when they were asked for. */
   readonly children?: readonly ChildProgress[]
+  /** What the execution itself waits for; left out when it does not. */
+  readonly queued?: QueuedFor
   readonly startedAt: number | null
   readonly updatedAt: number
   readonly lastSeq: number
@@ -84,7 +96,7 @@ export function progressOf(
   for (const body of aftermathBodies(plan, state)) visit(state, body.plan, body.path, 'pending', show)
   const active = isFinished(state.status) ? null : ((current ?? beside) as Instance | null)
   // Nobody knows how long compensations take.
-  const isOver = isFinished(state.status) || state.aftermath !== undefined
+  const isOver = isFinished(state.status) || state.aftermath !== undefined || isQueued(state.slot)
   const known: Known = { medians, now, children: new Map(children?.map((child) => [child.path, child])) }
   const left = isOver ? Number.NaN : remainingMs(plan.root, '', state, known)
   const delay = state.startAt === null ? 0 : Math.max(0, state.startAt - now)
@@ -106,6 +118,7 @@ export function progressOf(
     estimatedCompletionAt: remaining === null ? null : now + remaining,
     steps,
     ...(children !== undefined && { children }),
+    ...queuedFor(state.slot),
     startedAt: state.startedAt,
     updatedAt: state.at,
     lastSeq: state.seq,
@@ -164,6 +177,7 @@ function stepProgress({ plan, path }: Instance, step: StepState | undefined, inh
     durationMs: startedAt === null || completedAt === null ? null : completedAt - startedAt,
     error: step?.error ?? null,
     ...(step?.approval !== undefined && { approvalId: step.approval }),
+    ...queuedFor(step?.slot),
   }
 }
 
@@ -175,6 +189,12 @@ interface Known {
   readonly children: ReadonlyMap<string, ChildProgress>
 }
 
+/** Nobody knows how long a line takes. */
+const isQueued = (slot: Slot | undefined): slot is Slot => slot !== undefined && !slot.isHeld && slot.ticket !== 0
+
+const queuedFor = (slot: Slot | undefined): { readonly queued?: QueuedFor } =>
+  isQueued(slot) ? { queued: { scope: slot.scope, key: slot.key, since: slot.since } } : {}
+
 /**
  * What is still to be done, by medians: a sequence adds up, a parallel takes its longest child but no less than all of
  * them divided by its concurrency, a race its shortest branch until it has chosen, a condition or switch takes the longest way until it has chosen, a loop counts what is
@@ -184,6 +204,7 @@ function remainingMs(plan: StepPlan, path: string, state: ExecutionState, known:
   const { medians, now } = known
   const step = state.steps.get(path)
   if (path !== '' && step !== undefined && step.completedAt !== null) return 0
+  if (isQueued(step?.slot)) return Number.NaN
   const each = plan.children.map((child) => remainingMs(child, instancePath(path, child), state, known))
   switch (plan.type) {
     case 'sequential':

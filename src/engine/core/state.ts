@@ -2,6 +2,7 @@ import type { Json, JsonObject } from '../../definition/json.ts'
 import type { ParentClosePolicy } from '../../definition/plan.ts'
 import type { Aftermath, Completion } from './aftermath.ts'
 import type { ApprovalDecision, ExecutionError, Parent, Signal, StepResult } from './event.ts'
+import type { Regaining, Slot } from './slots.ts'
 
 /**
  * The one integer that names event kinds, fold rules and snapshot shape; an execution keeps its own for life. New executions
@@ -148,6 +149,8 @@ export interface StepState {
   decision?: Omit<ApprovalDecision, 'requestId'> & { readonly decidedAt: number }
   /** seq after which a signal must have come to be for it; of a composite that can be compensated where it began. */
   since?: number
+  /** What it holds or waits for before it begins. */
+  slot?: Slot
 }
 
 /** A signal that no step has taken yet, and where it stands in the journal; absent where a release before this one wrote it. */
@@ -216,6 +219,10 @@ export interface ExecutionState {
   children?: Record<string, Child>
   /** Approvals that are open: the paths of their steps, by their ids. */
   approvals?: Record<string, string>
+  /** What it holds, or waits for before it starts. */
+  slot?: Slot
+  /** It is held until it has its slots again; then this follows. */
+  regaining?: Regaining
   /** Who started it, when it is a sub-workflow. */
   parent?: Parent
 }

@@ -6,6 +6,7 @@ import type { Command } from './command.ts'
 import * as control from './control.ts'
 import { countLeaf } from './counting.ts'
 import type { Event } from './event.ts'
+import { joinLine } from './slots.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import * as action from './steps/action.ts'
 import * as approval from './steps/approval.ts'
@@ -43,6 +44,7 @@ function apply(turn: Turn, event: Event): void {
     case 'approval.decided':
     case 'child.started':
     case 'step.entered':
+    case 'step.queued':
     case 'step.skipped':
     case 'step.started':
     case 'step.completed':
@@ -56,6 +58,12 @@ function apply(turn: Turn, event: Event): void {
       turn.state.startAt = event.data.startAt
       if (event.data.parent !== undefined) turn.state.parent = event.data.parent
       return
+    case 'execution.queued':
+      return joinLine(turn, '', event.data)
+    case 'slot.granted':
+      return control.slotGranted(turn, event.path, event.data.ticket)
+    case 'slot.refused':
+      return control.slotRefused(turn, event.path, event.data)
     case 'execution.started':
       return control.start(turn)
     case 'execution.recovered':
@@ -101,7 +109,7 @@ function apply(turn: Turn, event: Event): void {
   }
 }
 
-type StepEvent = Extract<Event, { path: string }>
+type StepEvent = Extract<Event, { readonly path: string }>
 
 function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
   const plan = planOf(turn.plan, step)
@@ -117,6 +125,9 @@ function applyToStep(turn: Turn, event: StepEvent, step: StepState): void {
     case 'step.entered':
       step.entered = true
       return proceed(turn, plan, step)
+    case 'step.queued':
+      if (step.slot === undefined) step.status = 'waiting'
+      return joinLine(turn, step.path, event.data)
     case 'step.skipped':
       return skipReached(turn, plan, step)
     case 'step.started':

@@ -18,8 +18,10 @@ export function planOf(plan: Plan, step: StepState): StepPlan {
   return step.id === '' ? plan.root : plan.steps.get(step.id)!
 }
 
-/** True while nothing new may begin: the execution is paused, or will be once its attempts have ended. */
-export const isHeld = (state: ExecutionState): boolean => state.requested === 'pause' || state.status === 'paused'
+/** True while nothing new may begin: the execution is paused, or will be once its attempts have ended, or waits for slots. */
+export const isHeld = (state: ExecutionState): boolean => isPaused(state) || state.regaining !== undefined
+
+export const isPaused = (state: ExecutionState): boolean => state.requested === 'pause' || state.status === 'paused'
 
 export function assertNever(value: never): never {
   throw new Error(`unhandled: ${JSON.stringify(value)}`)

@@ -7,11 +7,13 @@ import type { Event, ExecutionError, Fact, JournalEvent } from '../../../src/eng
 import { fold } from '../../../src/engine/core/fold.ts'
 import { isMoot } from '../../../src/engine/core/moot.ts'
 import { pending } from '../../../src/engine/core/pending.ts'
+import { holderAt } from '../../../src/engine/core/slots.ts'
 import { snapshotOf, stateOf } from '../../../src/engine/core/snapshot.ts'
 import { createState, type ExecutionState, FORMAT } from '../../../src/engine/core/state.ts'
 import { transition } from '../../../src/engine/core/transition.ts'
 import { evaluate } from '../../../src/engine/evaluate.ts'
 import { failedFact, timerFact } from '../../../src/engine/facts.ts'
+import { queuedFact } from '../../../src/engine/queueing.ts'
 
 const echo: ActionShape = { type: 'echo', configSchema: {}, secretFields: [], literalFields: [] }
 
@@ -61,6 +63,8 @@ export function planOf(steps: object[], rest: object = {}): Plan {
 }
 
 const unbounded = { maxBytes: Number.POSITIVE_INFINITY, roomFor: () => Number.POSITIVE_INFINITY }
+
+const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null, startedAt: null }
 
 /**
  * The core without a shell: facts go in, commands come out. Evaluations are answered at once, as the executor does;
@@ -156,6 +160,11 @@ export class Driver {
     return this
   }
 
+  /** The slot that was asked for last at the path is there; '': the execution's own. */
+  grant(path: string, ticket = holderAt(this.state, path)!.slot!.ticket): this {
+    return this.fact({ type: 'slot.granted', ...(path !== '' && { path }), data: { ticket } })
+  }
+
   signal(name: string, payload: Json = null): this {
     const signal = { id: `signal ${this.state.seq}`, name, payload, at: this.at }
     return this.fact({ type: 'signal.received', data: { signal } })
@@ -195,11 +204,18 @@ export class Driver {
       case 'evaluate_when':
       case 'decide':
       case 'complete': {
-        const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null, startedAt: null }
         const fact = evaluate(this.plan, this.state, info, command, unbounded, this.#ids)
         if (fact !== null) this.#answers.push(fact)
         return
       }
+      case 'queue': {
+        const fact = queuedFact(this.plan, this.state, info, command.path)
+        if (fact !== null) this.#answers.push(fact)
+        return
+      }
+      case 'cancel':
+        this.#answers.push({ type: 'execution.cancelled', data: { reason: command.reason } })
+        return
       case 'fail':
         this.#answers.push(failedFact(command))
         return

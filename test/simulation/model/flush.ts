@@ -6,6 +6,7 @@ import { tally } from '../../../src/repository/tally.ts'
 import { changeApprovals } from './approvals.ts'
 import { databaseError } from './errors.ts'
 import { put, remove, type Statement, type Transaction } from './server.ts'
+import { askSlots, releaseSlots } from './slots.ts'
 import type { EventRow, StoredRow, Tables } from './tables.ts'
 
 type FlushOutcome = 'committed' | 'fenced'
@@ -72,6 +73,16 @@ export const flushStatement = (lane: Fence, given: readonly Append[], resend: bo
     for (const item of given.flatMap(({ sends = [] }) => sends)) {
       if (started.has(item.executionId) || isLive(tables, item.executionId)) insertInbox(transaction, tables, item)
     }
+    yield* askSlots(
+      transaction,
+      tables,
+      given.flatMap(({ asks = [] }) => asks),
+    )
+    yield* releaseSlots(
+      transaction,
+      tables,
+      given.flatMap(({ releases = [] }) => releases),
+    )
     return 'committed'
   }
 

@@ -11,6 +11,7 @@ import * as keys from './keys.ts'
 import * as nodes from './nodes.ts'
 import * as reads from './reads.ts'
 import { remove, type Statement } from './server.ts'
+import { settleStatement, unsettledKeys } from './slots.ts'
 import type { Tables } from './tables.ts'
 import type { Wire } from './wire.ts'
 import * as workflows from './workflows.ts'
@@ -163,6 +164,12 @@ export function modelStore(wire: Wire): ModelStore {
     // Estimates decide nothing: the simulation has no statistics to estimate from, and none to fold.
     stepMedians: async () => new Map(),
     foldStatistics: async () => 0,
+    settleSlots: (keys) => wire.send(settleStatement(keys)),
+    unsettledKeys: (ageMs, limit) =>
+      // biome-ignore lint/correctness/useYield: a read waits for nobody
+      wire.send(function* unsettled(transaction, tables) {
+        return unsettledKeys(tables, transaction.now - ageMs, limit)
+      }),
     openLane: (node, lane) => new ModelLane(wire, node, lane),
   }
 }

@@ -1,5 +1,6 @@
 import type { ApprovalRow } from '../../../src/repository/approvals.ts'
 import type { Circuit } from '../../../src/repository/circuit-breakers.ts'
+import type { SlotAsk } from '../../../src/repository/concurrency-slots.ts'
 import type { ExecutionRow } from '../../../src/repository/execution-row.ts'
 import type { IdempotencyKey } from '../../../src/repository/idempotency.ts'
 import type { InboxItem } from '../../../src/repository/inbox.ts'
@@ -74,6 +75,14 @@ export interface CountedRow {
   readonly counts: Counts
 }
 
+/** A slot that is asked for, waited for, held or given back. */
+export type SlotRow = Omit<SlotAsk, 'at'> & {
+  readonly state: 'asked' | 'waiting' | 'held' | 'released'
+  readonly isLeaving: boolean
+  readonly place: number
+  readonly changedAt: number
+}
+
 /** The tables: rows are never changed, only replaced. */
 export class Tables {
   readonly nodes = new Map<string, NodeRow>()
@@ -94,6 +103,10 @@ export class Tables {
   /** `data` is text, null as PostgreSQL's. */
   readonly approvals = new Map<string, StoredApproval>()
   readonly statistics: CountedRow[] = []
+  /** By execution, ticket and path. */
+  readonly slots = new Map<string, SlotRow>()
+  /** The identity of slots, taken as the inbox's is. */
+  nextPlace = 1
   /** The inbox's identity: taken at once, by statements that fail too. */
   nextInboxId = 1
 }

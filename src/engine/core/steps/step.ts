@@ -7,6 +7,7 @@ import { addProgress, markCounted } from '../counting.ts'
 import { statusOf } from '../data.ts'
 import type { ExecutionError, Fact, StepResult } from '../event.ts'
 import { cancelRest } from '../rest.ts'
+import { giveBack } from '../slots.ts'
 import { bodyPath, childPath, type DataRef, parentPath, type StepState } from '../state.ts'
 import { timerOf } from '../timeouts.ts'
 import { isHeld, planOf, type Turn } from '../turn.ts'
@@ -20,6 +21,7 @@ import { behaviourOf, type Instance } from './behaviour.ts'
  *        │                      │                 │  ▲ └───▶ failed
  *        └──skip──▶ skipped ◀───┘ (`when` false)  ▼  │
  *                                              waiting (a retry is due later)
+ *   pending ──queued──▶ waiting ──slot granted──▶ pending
  *   pending, running, waiting ──cancel──▶ cancelled;  failed, cancelled ──restart──▶ pending
  *
  * Every way out ends in `end`, which tells the parent: nobody else looks at more than one frame.
@@ -43,6 +45,9 @@ export function proceed(turn: Turn, plan: StepPlan, step: StepState): void {
 }
 
 function begin(turn: Turn, plan: StepPlan, step: StepState): void {
+  if (plan.slot !== null && step.slot?.isHeld !== true)
+    return void turn.commands.push({ type: 'queue', path: step.path })
+  if (step.frame !== undefined) return beginAgain(turn, plan, step)
   if (plan.type !== 'action') {
     step.status = 'running'
     step.startedAt = turn.at
@@ -51,6 +56,17 @@ function begin(turn: Turn, plan: StepPlan, step: StepState): void {
   }
   behaviourOf(plan).begin(turn, plan, step)
 }
+
+/** A composite of which something failed or was cancelled. */
+function beginAgain(turn: Turn, plan: StepPlan, step: StepState): void {
+  step.status = 'running'
+  startTimeout(turn, plan, step)
+  if (step.concluding) return askToDecide(turn, step)
+  behaviourOf(plan).restart!(turn, plan, step)
+}
+
+/** It has not asked for the slot that it needs before it begins. */
+export const needsSlot = (plan: StepPlan, step: StepState): boolean => plan.slot !== null && step.slot === undefined
 
 /** A composite's own timeout begins. */
 function startTimeout(turn: Turn, plan: StepPlan, step: StepState): void {
@@ -125,6 +141,7 @@ export function fail(turn: Turn, plan: StepPlan, step: StepState, error: Executi
 export function skip(turn: Turn, plan: StepPlan, path: string, data: DataRef): StepState {
   const step = turn.state.steps.get(path) ?? newStep(plan.id, path, data)
   turn.state.steps.set(path, step)
+  if (step.slot !== undefined) giveBack(turn, path, step)
   step.status = 'skipped'
   step.completedAt = turn.at
   addProgress(turn.state, plan.weight)
@@ -139,6 +156,7 @@ export function skipReached(turn: Turn, plan: StepPlan, step: StepState): void {
 
 function end(turn: Turn, plan: StepPlan, step: StepState): void {
   step.completedAt = turn.at
+  if (step.slot !== undefined) giveBack(turn, step.path, step)
   if (plan.type !== 'action') clearTimer(turn, plan, step)
   if (step.status === 'completed' && plan.children.length === 0) addProgress(turn.state, plan.weight)
   tellParent(turn, plan, step)
@@ -169,6 +187,7 @@ export function cancel(turn: Turn, plan: StepPlan, path: string): void {
   if (step === undefined || !isOpen(step)) return
   if (plan.type === 'action') action.cancel(turn, step)
   else cancelInside(turn, plan, step)
+  if (step.slot !== undefined) giveBack(turn, path, step)
   step.status = 'cancelled'
   step.completedAt = turn.at
 }
@@ -227,10 +246,9 @@ export function restart(turn: Turn, plan: StepPlan, path: string): void {
     turn.state.steps.set(path, anew)
     return proceed(turn, plan, anew)
   }
-  step.status = 'running'
-  startTimeout(turn, plan, step)
-  if (step.concluding) return askToDecide(turn, step)
-  behaviourOf(plan).restart!(turn, plan, step)
+  if (plan.slot === null) return beginAgain(turn, plan, step)
+  step.status = 'pending'
+  begin(turn, plan, step)
 }
 
 /** True when a dependency can no longer be completed, or in a sequence simply is not. */

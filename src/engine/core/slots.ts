@@ -1,0 +1,196 @@
+import type { Plan } from '../../definition/plan.ts'
+import type { ExecutionError, Queued } from './event.ts'
+import type { ExecutionState, StepState } from './state.ts'
+import type { Turn } from './turn.ts'
+
+/*
+ * A slot of a key, as the execution that wants it sees it; who has it and who waits is in the database:
+ *
+ *   (asked for) ──queued──▶ waiting ──granted──▶ held ──the step or the execution ends──▶ given back
+ *                              └─────refused──▶ the step fails, or the execution is cancelled
+ *   held, but given back since (a rollback to within the step, a retry) ──▶ regained: nothing goes on before it is held again
+ *
+ * Asking and giving back are written with the events that say so. The ticket, the seq of the event that asked, names the row.
+ */
+export interface Slot {
+  /** 0: not asked for yet. */
+  ticket: number
+  readonly scope: string
+  readonly key: string
+  readonly limit: number
+  /** When it was asked for, ms since 1970. */
+  readonly since: number
+  isHeld: boolean
+  /** Who has it stands within the step already: the whole execution is held until it has it again. */
+  regains?: true
+}
+
+/** What a slot belongs to: a step, or with the path '' the execution. */
+interface Holder {
+  readonly path: string
+  slot?: Slot | undefined
+}
+
+export const holderAt = (state: ExecutionState, path: string): Holder | undefined =>
+  path === '' ? executionHolder(state) : state.steps.get(path)
+
+function executionHolder(state: ExecutionState): Holder {
+  return {
+    path: '',
+    get slot() {
+      return state.slot
+    },
+    set slot(slot) {
+      if (slot === undefined) delete state.slot
+      else state.slot = slot
+    },
+  }
+}
+
+function* holders(state: ExecutionState): Generator<Holder> {
+  if (state.slot !== undefined) yield executionHolder(state)
+  for (const step of state.steps.values()) if (step.slot !== undefined) yield step
+}
+
+export interface SlotName {
+  readonly path: string
+  readonly ticket: number
+  readonly scope: string
+  readonly key: string
+}
+
+/** All that an execution has asked for and not given back. */
+export const slotsOf = (state: ExecutionState): SlotName[] =>
+  [...holders(state)].flatMap(({ path, slot }) => (slot!.ticket === 0 ? [] : nameOf(path, slot!)))
+
+const nameOf = (path: string, { ticket, scope, key }: Slot): SlotName => ({ path, ticket, scope, key })
+
+/** Folds `step.queued` and `execution.queued`: it is in the line as soon as this is committed. */
+export function joinLine(turn: Turn, path: string, data: Queued): void {
+  const holder = holderAt(turn.state, path)!
+  const { scope, key, limit } = data
+  const { seq: ticket } = turn.state
+  const regains = holder.slot?.regains === true
+  holder.slot = { ticket, scope, key, limit, since: turn.at, isHeld: false, ...(regains && { regains }) }
+  turn.commands.push({ type: 'ask_slot', path, ticket, ...data })
+}
+
+/** The row behind the ticket is held now. Null when nobody asks for that any more; the holder has given it back then. */
+export function take(state: ExecutionState, path: string, ticket: number): Slot | null {
+  const slot = holderAt(state, path)?.slot
+  if (slot === undefined || slot.ticket !== ticket || slot.isHeld) return null
+  slot.isHeld = true
+  return slot
+}
+
+/** Whether a refusal is still about what this execution waits for. */
+export function isAwaited(state: ExecutionState, path: string, ticket: number): boolean {
+  const slot = holderAt(state, path)?.slot
+  return slot !== undefined && slot.ticket === ticket && !slot.isHeld
+}
+
+/** Whatever it has, or waits for, is given back. */
+export function giveBack(turn: Turn, path: string, step?: StepState): void {
+  const holder: Holder | undefined = step ?? holderAt(turn.state, path)
+  const slot = holder?.slot
+  if (slot === undefined) return
+  if (slot.ticket !== 0) turn.commands.push({ type: 'release_slot', ...nameOf(path, slot) })
+  delete holder!.slot
+  if (path === '') delete turn.state.slot
+}
+
+/** Nothing of what it held is there any more, while it stands within: it is asked for again before anything goes on. */
+const lost = (slot: Slot): Slot => ({ ...slot, ticket: 0, isHeld: false, regains: true })
+
+/** What an ended execution that goes on again must have: its own slot, and those that were taken away in the midst of steps. */
+export function loseAll({ plan, state }: Turn): void {
+  for (const holder of holders(state)) {
+    if (holder.slot!.isHeld) holder.slot = lost(holder.slot!)
+    else beginAnew(holder)
+  }
+  needOwn(plan, state)
+}
+
+/** It was given back with all that it was: it is evaluated anew. */
+const nowhere = { ticket: 0, scope: '', key: '', limit: 0, isHeld: false }
+
+function needOwn(plan: Plan, state: ExecutionState): void {
+  if (plan.slot !== null) state.slot ??= lost({ ...nowhere, since: state.at })
+}
+
+/** What an execution that was held goes on with once it has its slots again. */
+export type Regaining = 'retry' | 'resume'
+
+/** True when slots must be asked for again first: they are, and `then` follows when the last one is there. */
+export function mustRegain(turn: Turn, then: Regaining): boolean {
+  const { state } = turn
+  if (![...holders(state)].some(({ slot }) => slot!.regains === true)) return false
+  state.regaining ??= then
+  for (const path of unasked(state)) turn.commands.push({ type: 'queue', path })
+  return true
+}
+
+/** Where slots were lost and not asked for again yet. */
+export const unasked = (state: ExecutionState): string[] =>
+  [...holders(state)].flatMap(({ path, slot }) => (slot!.ticket === 0 ? path : []))
+
+/** A lost slot is there again; what is to follow when it was the last one. */
+export function regained(state: ExecutionState, slot: Slot): Regaining | null {
+  delete slot.regains
+  if ([...holders(state)].some((holder) => holder.slot!.regains === true)) return null
+  const then = state.regaining ?? null
+  delete state.regaining
+  return then
+}
+
+/** What a rollback makes of the slots that the execution has when it happens. */
+export interface SlotsRegrouped {
+  /** Held at the checkpoint and ever since. */
+  readonly kept: readonly { readonly path: string; readonly ticket: number }[]
+  readonly released: readonly SlotName[]
+}
+
+/** Null when there are none, now and at the checkpoint. */
+export function regroupSlots(present: ExecutionState, atCheckpoint: ExecutionState): SlotsRegrouped | null {
+  const now = slotsOf(present)
+  const before = [...holders(atCheckpoint)]
+  if (now.length === 0 && before.length === 0) return null
+  const stays = new Map(before.filter((holder) => staysWithin(holder)).map(({ path, slot }) => [path, slot!.ticket]))
+  const isKept = ({ path, ticket }: SlotName): boolean =>
+    stays.get(path) === ticket && holderAt(present, path)!.slot!.isHeld
+  return {
+    kept: now.filter(isKept).map(({ path, ticket }) => ({ path, ticket })),
+    released: now.filter((name) => !isKept(name)),
+  }
+}
+
+/** Steps that were under way begin anew, and ask anew; others stand within what they held. */
+const staysWithin = (holder: Holder | StepState): boolean =>
+  holder.slot?.isHeld === true && !('status' in holder && holder.status === 'running' && holder.frame === undefined)
+
+/** Folds what `regroupSlots` found into the state at the checkpoint, before its steps in flight are begun anew. */
+export function regroupedSlots(turn: Turn, regrouped: SlotsRegrouped | undefined): void {
+  const { plan, state } = turn
+  for (const name of regrouped?.released ?? []) turn.commands.push({ type: 'release_slot', ...name })
+  const kept = new Map((regrouped?.kept ?? []).map(({ path, ticket }) => [path, ticket]))
+  for (const holder of holders(state)) {
+    if (!staysWithin(holder)) beginAnew(holder)
+    else if (kept.get(holder.path) !== holder.slot!.ticket) holder.slot = lost(holder.slot!)
+  }
+  delete state.regaining
+  needOwn(plan, state)
+}
+
+function beginAnew(holder: Holder | StepState): void {
+  delete holder.slot
+  if ('status' in holder && holder.status === 'waiting') holder.status = 'pending'
+}
+
+/** What a step fails with that may not wait. */
+export const concurrencyLimit = (path: string, holderIds: readonly string[], { scope, key }: Slot): ExecutionError => ({
+  type: 'ConcurrencyLimit',
+  message: `no slot of "${key}" is free: ${holderIds.join(', ')}`,
+  ...(path !== '' && { stepPath: path }),
+  retryable: false,
+  details: { scope, key, holders: [...holderIds] },
+})
