@@ -1,4 +1,5 @@
 import { CairnError } from '../errors.ts'
+import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
 import type { LaneWriter } from '../repository/lane.ts'
 import type { Notifications } from '../repository/notifications.ts'
@@ -9,6 +10,7 @@ import type { Breakers } from './breakers.ts'
 import { Claiming } from './claiming.ts'
 import type { Clock } from './clock.ts'
 import type { Compaction } from './compaction.ts'
+import type { ExecutionState } from './core/state.ts'
 import type { EngineSettings } from './engine-options.ts'
 import { logCommitted } from './execution-log.ts'
 import type { Executor } from './executor.ts'
@@ -24,7 +26,7 @@ import { OwnedExecutions } from './owned-executions.ts'
 import { Ownership } from './ownership.ts'
 import type { Plans } from './plans.ts'
 import type { Secrets } from './secrets.ts'
-import { SlotSettling } from './slots.ts'
+import { linesOf, SlotSettling } from './slots.ts'
 
 /** What outlives a life of the node. */
 export interface NodeParts {
@@ -193,6 +195,7 @@ export class NodeLife {
       mayPerform: this.ownership.mayPerform,
       onCommitted: (executor: Executor, append: Append) => this.#tell(executor, append),
       onLeft: (executor: Executor) => this.#forget(executor),
+      settleSlots: (row: ExecutionRow, state: ExecutionState) => this.settling.settle(linesOf(row, state)),
       pokeInbox: (executionId: string) => this.owned.poke(executionId),
     }
   }

@@ -78,6 +78,7 @@ export class OwnedExecutions {
     const executor = new Executor(row, plan, state, this.#services, read)
     this.#executors.set(row.id, executor)
     this.#readsBefore.set(row.id, this.#reads)
+    if (isTakeover && plan.hasSlots) this.#services.settleSlots(row, state)
     if (!isTakeover) executor.resume()
     else if (state.recoveries < CRASH_LOOP) executor.resume({ from: from ?? null })
     else executor.quarantine('CrashLoop', `${CRASH_LOOP} nodes in a row died with it before it came a step further`)

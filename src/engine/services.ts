@@ -1,7 +1,9 @@
+import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
 import type { Store } from '../repository/store.ts'
 import type { AttemptServices } from './attempt.ts'
 import type { Compaction } from './compaction.ts'
+import type { ExecutionState } from './core/state.ts'
 import type { Executor } from './executor.ts'
 import type { Feed } from './feed.ts'
 import type { HeldBytes } from './held-bytes.ts'
@@ -33,6 +35,8 @@ export interface Services extends AttemptServices {
   readonly onCommitted: (executor: Executor, append: Append) => void
   /** The execution has been given away, and that is committed. */
   readonly onLeft: (executor: Executor) => void
+  /** Lines that an execution stands in, which was taken over: its former node may have left them unsettled. */
+  readonly settleSlots: (row: ExecutionRow, state: ExecutionState) => void
   /** Something may wait in an execution's inbox: look now instead of at the next poll. */
   readonly pokeInbox: (executionId: string) => void
 }

@@ -37,6 +37,10 @@ export function slotsToFree(row: ExecutionRow, state: ExecutionState, clock: Pic
 export const allSlots = ({ id: executionId, namespace }: Pick<ExecutionRow, 'id' | 'namespace'>, at: number) =>
   ({ executionId, path: '', ticket: null, namespace, scope: '', key: '', at }) as const
 
+/** The lines that an execution stands in. */
+export const linesOf = ({ namespace }: ExecutionRow, state: ExecutionState): SlotKey[] =>
+  slotsOf(state).map(({ scope, key }) => ({ namespace, scope, key }))
+
 /** What the line has decided. */
 export function slotFact({ path, ticket, holders, outcome }: SlotNews): Fact {
   const where = path === '' ? {} : { path }
@@ -79,7 +83,11 @@ export class SlotSettling {
 
   /** An append is committed. */
   committed({ asks = [], releases = [] }: Append): void {
-    for (const { namespace, scope, key } of [...asks, ...releases]) this.#add({ namespace, scope, key })
+    this.settle([...asks, ...releases])
+  }
+
+  settle(keys: readonly SlotKey[]): void {
+    for (const { namespace, scope, key } of keys) this.#add({ namespace, scope, key })
     this.#settleSoon()
     this.watch()
   }

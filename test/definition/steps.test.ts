@@ -68,10 +68,57 @@ t.test('good steps of every type have no faults', async (t) => {
   for (const one of good) t.strictSame(faults(one), [], JSON.stringify(one))
 })
 
+t.test('what concurrency refuses, and where', async (t) => {
+  const keyed = (id: string, concurrency: JsonObject): JsonObject => ({ ...echo(id), concurrency })
+  const section = (concurrency: JsonObject, ...steps: JsonObject[]): JsonObject =>
+    step('sequential', { steps }, { concurrency })
+  const whole: JsonObject[] = [
+    {},
+    { key: '{{ data.id }}', limit: '{{ data.most }}' },
+    { limit: 10, onLimit: 'cancel_running' },
+  ]
+  for (const good of whole) t.strictSame(faults(section(good, keyed('x', good))), [], JSON.stringify(good))
+  const [limit, ...rest] = faults(keyed('x', { limit: 0 }))
+  t.match(limit, /^\/steps\/0\/concurrency\/limit: /)
+  t.strictSame(rest, [])
+  t.match(faults(keyed('x', { onLimit: 'wait' })), [/^\/steps\/0\/concurrency\/onLimit: /])
+  t.match(faults(keyed('x', { key: '{{ 1 + }}' })), [/^\/steps\/0\/concurrency\/key: /])
+  t.match(faults(keyed('x', { key: '{{ steps.y.output }}' })), [/^\/steps\/0\/concurrency\/key: .*"y"/])
+  const workflowFaults = faultsOf(workflow([echo('x')], { concurrency: { key: '{{ steps.x.output }}' } }))
+  t.match(workflowFaults, [{ pointer: '/concurrency/key', message: /"x"/ }])
+})
+
+t.test('a step that would wait for itself is refused as far as that is written out', async (t) => {
+  const inner = (concurrency: JsonObject): JsonObject => ({ ...echo('in'), concurrency })
+  const around = (concurrency: JsonObject, ...steps: JsonObject[]): JsonObject =>
+    step('sequential', { steps }, { concurrency })
+  const same = { scope: 'crm', key: 'k' }
+  const pointer = '/steps/0/config/steps/0/concurrency/key'
+  t.strictSame(faults(around(same, inner(same))), [
+    `${pointer}: would wait for itself: step "s" around it holds "k" already`,
+  ])
+  t.strictSame(faultsOf(workflow([inner(same)], { concurrency: same })), [
+    { pointer: '/steps/0/concurrency/key', message: 'would wait for itself: the workflow around it holds "k" already' },
+  ])
+  const others: JsonObject[] = [
+    { scope: 'crm', key: 'l' },
+    { scope: 'erp', key: 'k' },
+    { key: 'k' },
+    { ...same, key: '{{ data }}' },
+  ]
+  for (const other of others) t.strictSame(faults(around(same, inner(other))), [], JSON.stringify(other))
+  const two = { ...same, limit: 2 }
+  t.strictSame(faults(around(two, inner(two))), [], 'there is another slot to wait for')
+  const compensated = { ...echo('paid'), concurrency: same, compensate: [inner(same)] }
+  t.strictSame(faults(compensated), [], 'what takes a step back runs when it is over')
+})
+
 t.test('a definition needs the oldest format that knows its steps', async (t) => {
   t.equal(planOf(workflow([echo('x'), step('parallel', { steps: [echo('y')] })])).format, 1)
   t.equal(planOf(workflow([step('parallel', { steps: [echo('x')], join: 'any' })])).format, 2)
   t.equal(planOf(workflow([step('sequential', { steps: [echo('x')] }, { output: 1 })])).format, 2)
+  t.equal(planOf(workflow([{ ...echo('x'), concurrency: {} }])).format, 2)
+  t.equal(planOf(workflow([echo('x')], { concurrency: {} })).format, 2)
   t.equal(
     planOf(workflow([step('sequential', { steps: [{ ...step('wait', { durationMs: 1 }), id: 'w' }] })])).format,
     2,
