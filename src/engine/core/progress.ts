@@ -2,7 +2,7 @@ import type { Plan, StepPlan } from '../../definition/plan.ts'
 import { aftermathBodies } from './aftermath.ts'
 import { type ChildProgress, percentageWith } from './child-progress.ts'
 import type { ExecutionError } from './event.ts'
-import type { Slot } from './slots.ts'
+import { isQueued, type QueuedFor, queuedFor } from './slots.ts'
 import {
   type ExecutionState,
   type ExecutionStatus,
@@ -31,13 +31,6 @@ export interface StepProgress {
   readonly approvalId?: string
   /** What it waits for before it begins; left out when it does not. */
   readonly queued?: QueuedFor
-}
-
-/** The line of a key in which it stands, and since when (ms since 1970). */
-export interface QueuedFor {
-  readonly scope: string
-  readonly key: string
-  readonly since: number
 }
 
 /** How far an execution has come, as of `lastSeq`. */
@@ -188,12 +181,6 @@ interface Known {
   /** By the paths of the steps that started them. */
   readonly children: ReadonlyMap<string, ChildProgress>
 }
-
-/** Nobody knows how long a line takes. */
-const isQueued = (slot: Slot | undefined): slot is Slot => slot !== undefined && !slot.isHeld && slot.ticket !== 0
-
-const queuedFor = (slot: Slot | undefined): { readonly queued?: QueuedFor } =>
-  isQueued(slot) ? { queued: { scope: slot.scope, key: slot.key, since: slot.since } } : {}
 
 /**
  * What is still to be done, by medians: a sequence adds up, a parallel takes its longest child but no less than all of

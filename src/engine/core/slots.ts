@@ -194,3 +194,17 @@ export const concurrencyLimit = (path: string, holderIds: readonly string[], { s
   retryable: false,
   details: { scope, key, holders: [...holderIds] },
 })
+
+/** The line of a key in which it stands, and since when (ms since 1970). */
+export interface QueuedFor {
+  readonly scope: string
+  readonly key: string
+  readonly since: number
+}
+
+/** It stands in a line; nobody knows for how long. */
+export const isQueued = (slot: Slot | undefined): slot is Slot =>
+  slot !== undefined && !slot.isHeld && slot.ticket !== 0
+
+export const queuedFor = (slot: Slot | undefined): { readonly queued?: QueuedFor } =>
+  isQueued(slot) ? { queued: { scope: slot.scope, key: slot.key, since: slot.since } } : {}
