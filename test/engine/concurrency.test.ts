@@ -5,6 +5,9 @@ import { until } from '../harness/condition.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { type Calls, call, echo, ended, journalOf, latch, run, seen, startEngine, typesOf } from './running-engine.ts'
 
+// Many executions that wait for each other, on a machine that may be busy.
+t.setTimeout(300_000)
+
 const statusOf = async (engine: WorkflowEngine, id: string) => (await engine.getExecution(id)).status
 
 const becomes = (engine: WorkflowEngine, id: string, status: string): Promise<unknown> =>
