@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { foldBatch } from '../repository/statistics.ts'
 import type { Store } from '../repository/store.ts'
 import { type Clock, type Timer, timedBy } from './clock.ts'
-import type { Medians } from './core/progress.ts'
+import type { Medians } from './core/estimate.ts'
 import type { Log } from './log.ts'
 
 export interface StatisticsReaderOptions {
