@@ -6,6 +6,7 @@ import type { Json } from '../../src/definition/json.ts'
 import { stepTypes } from '../../src/definition/language.ts'
 import type { DecisionRequest } from '../../src/engine/approvals.ts'
 import { seen, startEngine } from '../engine/running-engine.ts'
+import { decideAll } from './deciding.ts'
 
 interface Example {
   readonly definition: object
@@ -32,13 +33,6 @@ const engine = await startEngine(t)
 async function comes(id: string, { after, afterCompleted }: Moment): Promise<void> {
   if (after !== undefined) await seen(engine, id, 'step.decided', after)
   if (afterCompleted !== undefined) await seen(engine, id, 'step.completed', afterCompleted)
-}
-
-/** The oldest approval that the execution has open, once it has one. */
-async function oldestOpen(executionId: string): Promise<string> {
-  const open = async () => (await engine.store.listApprovals({ executionId, status: 'open' }, 200)).items.at(-1)
-  if ((await open()) === undefined) await seen(engine, executionId, 'approval.requested')
-  return (await open())!.id
 }
 
 t.test('every type of step has an example', async (t) => {
@@ -76,7 +70,7 @@ for (const folder of ['language', 'patterns']) {
         await comes(id, moment)
         await engine.signal(id, name, payload)
       }
-      for (const decision of decisions) await engine.decideApproval(await oldestOpen(id), decision)
+      await decideAll(engine, id, decisions)
       if (cancel !== undefined) {
         await comes(id, cancel)
         await engine.cancelExecution(id)

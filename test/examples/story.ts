@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import type { Json, JsonObject } from '../../src/definition/json.ts'
+import type { DecisionRequest } from '../../src/engine/approvals.ts'
 import type { JournalEvent } from '../../src/engine/core/event.ts'
 import type { StepProgress } from '../../src/engine/core/progress.ts'
 import type { StepStatus } from '../../src/engine/core/state.ts'
@@ -7,6 +8,7 @@ import type { WorkflowEngine } from '../../src/engine/engine.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
 import { ended, journalOf } from '../engine/running-engine.ts'
 import { withClient } from '../harness/server.ts'
+import { decideAll } from './deciding.ts'
 import { bankToken, type Call, type Loopback, type World } from './world.ts'
 
 /** One execution of an example, in a world that has its moods. */
@@ -22,6 +24,8 @@ export interface Story {
   readonly world: World
   /** Signals that come as soon as it has started. */
   readonly signals?: readonly { readonly name: string; readonly payload: Json }[]
+  /** Each decides the oldest approval that is open, as soon as one is. */
+  readonly decisions?: readonly DecisionRequest[]
   /** `completed` when left out. */
   readonly ends?: 'failed'
   check(t: Test, ending: Ending): Promise<void> | void
@@ -92,6 +96,7 @@ export async function play(t: Test, stage: Stage, example: Example, story: Story
     correlationId,
   })
   for (const { name, payload } of story.signals ?? []) await engine.signal(started.id, name, payload)
+  await decideAll(engine, started.id, story.decisions ?? [])
   const execution = await ended(engine, started.id)
   const events = await journalOf(engine, execution.id)
   const { steps, percentage } = await engine.getProgress(execution.id)
