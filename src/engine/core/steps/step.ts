@@ -216,7 +216,8 @@ export const instancePath = (parent: string, child: StepPlan): string =>
 /** Forgets a step and all inside it: an iteration that is over. */
 export function forget(turn: Turn, plan: StepPlan, path: string): void {
   forgetInside(turn, plan, path)
-  const isCounted = plan.children.length === 0 && !plan.isRepeated && !plan.isAftermath
+  const isLeaf = plan.children.length === 0 || plan.type === 'approval'
+  const isCounted = isLeaf && !plan.isRepeated && !plan.isAftermath
   if (isCounted && turn.state.steps.get(path)?.status === 'completed') markCounted(turn.state, plan.number)
   turn.state.steps.delete(path)
 }
