@@ -3,6 +3,7 @@ import { action } from './steps/action.ts'
 import { approvalStep } from './steps/approval.ts'
 import { completeStep } from './steps/complete.ts'
 import { condition } from './steps/condition.ts'
+import { criticalSectionStep } from './steps/critical-section.ts'
 import { emitStep } from './steps/emit.ts'
 import { failStep } from './steps/fail.ts'
 import { foreachStep } from './steps/foreach.ts'
@@ -38,6 +39,7 @@ const languages = {
   approval: approvalStep,
   sub_workflow: subWorkflowStep,
   emit: emitStep,
+  critical_section: criticalSectionStep,
 }
 
 export type StepType = keyof typeof languages

@@ -5,6 +5,7 @@ import type { ActionPlan } from './steps/action.ts'
 import type { ApprovalPlan } from './steps/approval.ts'
 import type { CompletePlan } from './steps/complete.ts'
 import type { ConditionPlan } from './steps/condition.ts'
+import type { CriticalSectionPlan } from './steps/critical-section.ts'
 import type { EmitPlan } from './steps/emit.ts'
 import type { FailPlan } from './steps/fail.ts'
 import type { ForeachPlan } from './steps/foreach.ts'
@@ -26,6 +27,7 @@ export type {
   ApprovalPlan,
   CompletePlan,
   ConditionPlan,
+  CriticalSectionPlan,
   EmitPlan,
   FailPlan,
   ForeachPlan,
@@ -106,6 +108,7 @@ export type StepPlan =
   | ApprovalPlan
   | CompletePlan
   | ConditionPlan
+  | CriticalSectionPlan
   | EmitPlan
   | FailPlan
   | ForeachPlan
@@ -122,6 +125,7 @@ export type StepPlan =
 export type CompositePlan =
   | ApprovalPlan
   | ConditionPlan
+  | CriticalSectionPlan
   | ForeachPlan
   | ParallelPlan
   | RacePlan

@@ -62,6 +62,7 @@ t.test('good steps of every type have no faults', async (t) => {
     ),
     step('sub_workflow', { workflow: 'billing', mode: 'fire_and_forget', parentClosePolicy: 'wait' }),
     step('emit', { signal: '{{ data.name }}', to: { executionId: ['{{ data.id }}'] }, payload: { n: '{{ data.n }}' } }),
+    step('critical_section', { mutex: 'account-{{ input.id }}', steps: [echo('x')] }, { output: '{{ data }}' }),
     step('emit', { signal: 'go', to: { workflow: 'order', executionKey: '{{ input.id }}' }, onNobody: 'fail' }),
     step('race', { branches: [{ name: 'a', steps: [echo('x')] }, { steps: [echo('y')] }], decidedBy: 'all_steps' }),
   ]
@@ -422,4 +423,22 @@ t.test('an emit says to whom: by ids alone, or by what narrows', async (t) => {
     new RegExp(`^${at}/signal: `),
     new RegExp(`^${at}/to/correlationId: .*"no"`),
   ])
+})
+
+t.test('a critical_section needs a mutex, and not one that it stands within already', async (t) => {
+  t.match(faults(step('critical_section', {})).join(), /config\/mutex.*config\/steps/)
+  t.match(faults(step('critical_section', { mutex: '', steps: [] })).join(), /config\/mutex.*config\/steps/)
+  const section = (id: string, mutex: string, steps: JsonObject[]): JsonObject => ({
+    id,
+    type: 'critical_section',
+    config: { mutex, steps },
+  })
+  const around = (inner: JsonObject): JsonObject =>
+    section('outer', 'ledger', [step('parallel', { steps: [inner, echo('x')] })])
+  t.strictSame(faults(around(section('inner', 'ledger', [echo('y')]))), [
+    `${at}/steps/0/config/steps/0/config/mutex: would wait for itself: step "outer" around it holds "ledger" already`,
+  ])
+  t.strictSame(faults(around(section('inner', 'another', [echo('y')]))), [])
+  t.strictSame(faults(around(section('inner', '{{ input.name }}', [echo('y')]))), [], 'nobody knows before it runs')
+  t.match(faults(section('s', '{{ nope( }}', [echo('y')])), [new RegExp(`^${at}/mutex: `)])
 })

@@ -29,6 +29,7 @@ export function remainingMs(plan: StepPlan, path: string, state: ExecutionState,
   const each = plan.children.map((child) => remainingMs(child, instancePath(path, child), state, known))
   switch (plan.type) {
     case 'sequential':
+    case 'critical_section':
     case 'while':
     case 'until':
       return sum(each)

@@ -170,5 +170,3 @@ function stepProgress({ plan, path }: Instance, step: StepState | undefined, inh
     ...queuedFor(step?.slot),
   }
 }
-
-const sum = (list: readonly number[]): number => list.reduce((total, share) => total + share, 0)

@@ -8,6 +8,7 @@ import * as action from './action.ts'
 import * as approval from './approval.ts'
 import * as complete from './complete.ts'
 import * as condition from './condition.ts'
+import * as criticalSection from './critical-section.ts'
 import * as emit from './emit.ts'
 import * as fail from './fail.ts'
 import * as foreach from './foreach.ts'
@@ -100,6 +101,7 @@ const behaviours: Readonly<Record<StepPlan['type'], StepBehaviour>> = {
   approval,
   sub_workflow: subWorkflow,
   emit,
+  critical_section: criticalSection,
 }
 
 export const behaviourOf = (plan: StepPlan): StepBehaviour => behaviours[plan.type]

@@ -1,5 +1,5 @@
 import type { Json } from '../../../definition/json.ts'
-import type { ConditionPlan, Plan, SequentialPlan, StepPlan } from '../../../definition/plan.ts'
+import type { ConditionPlan, CriticalSectionPlan, Plan, SequentialPlan, StepPlan } from '../../../definition/plan.ts'
 import { dataAfter, resolve } from '../data.ts'
 import { restartRest } from '../rest.ts'
 import { childPath, type DataRef, type ExecutionState, type Frame, parentPath, type StepState } from '../state.ts'
@@ -9,15 +9,17 @@ import { isDeed } from './race.ts'
 import { complete, fail, lacksDependency, reach, restart as restartStep, skip } from './step.ts'
 
 type Sequence = Extract<Frame, { type: 'sequence' }>
+/** What runs steps in order; a condition the branch that it has chosen. */
+type Ordered = SequentialPlan | CriticalSectionPlan | ConditionPlan
 
-export function begin(turn: Turn, plan: SequentialPlan, step: StepState): void {
+export function begin(turn: Turn, plan: SequentialPlan | CriticalSectionPlan, step: StepState): void {
   step.entered = true
   step.frame = { type: 'sequence', branch: 'steps', position: 0, data: step.data }
   advance(turn, plan, step)
 }
 
 /** Reaches the next child whose dependencies are completed; after the last one the sequence is complete. */
-export function advance(turn: Turn, plan: SequentialPlan | ConditionPlan, step: StepState): void {
+export function advance(turn: Turn, plan: Ordered, step: StepState): void {
   const frame = step.frame as Sequence
   const children = childrenIn(plan, frame)
   for (; frame.position < children.length; frame.position++) {
@@ -30,7 +32,7 @@ export function advance(turn: Turn, plan: SequentialPlan | ConditionPlan, step: 
   if (frame.rest === undefined) complete(turn, plan, step)
 }
 
-export const restEnded = (turn: Turn, plan: SequentialPlan | ConditionPlan, step: StepState): void => {
+export const restEnded = (turn: Turn, plan: Ordered, step: StepState): void => {
   if ((step.frame as Sequence).position >= childrenIn(plan, step.frame as Sequence).length) advance(turn, plan, step)
 }
 
@@ -39,13 +41,7 @@ export const after = (step: StepState): DataRef => (step.frame as Sequence).data
 export const output = (plan: Plan, _: StepPlan, state: ExecutionState, step: StepState): Json =>
   resolve(plan, state, (step.frame as Sequence).data)
 
-export function childEnded(
-  turn: Turn,
-  plan: SequentialPlan | ConditionPlan,
-  step: StepState,
-  childPlan: StepPlan,
-  child: StepState,
-): void {
+export function childEnded(turn: Turn, plan: Ordered, step: StepState, childPlan: StepPlan, child: StepState): void {
   if (child.status === 'failed') return fail(turn, plan, step, child.error!)
   const frame = step.frame as Sequence
   frame.data = dataAfter(turn.plan, child, frame.data)
@@ -56,7 +52,7 @@ export function childEnded(
 }
 
 /** `retry`: the child that failed or was cancelled begins again; the ones before it stay. */
-export function restart(turn: Turn, plan: SequentialPlan | ConditionPlan, step: StepState): void {
+export function restart(turn: Turn, plan: Ordered, step: StepState): void {
   const child = childrenIn(plan, step.frame as Sequence)[(step.frame as Sequence).position]
   restartRest(turn, step)
   if (step.status !== 'running') return
@@ -70,8 +66,8 @@ function tellOwner(turn: Turn, plan: SequentialPlan, step: StepState): void {
   behaviourOf(owner).advanced?.(turn, owner, turn.state.steps.get(parentPath(step.path))!, plan)
 }
 
-function childrenIn(plan: SequentialPlan | ConditionPlan, frame: Sequence): readonly StepPlan[] {
-  return plan.type === 'sequential' ? plan.steps : plan.branches![frame.branch as 'then' | 'else']
+function childrenIn(plan: Ordered, frame: Sequence): readonly StepPlan[] {
+  return plan.type === 'condition' ? plan.branches![frame.branch as 'then' | 'else'] : plan.steps
 }
 
 const endsSequence = (plan: StepPlan, step: StepState): boolean =>
@@ -81,7 +77,7 @@ const endsSequence = (plan: StepPlan, step: StepState): boolean =>
   step.status === 'completed' &&
   step.output === false
 
-function skipRest(turn: Turn, plan: SequentialPlan | ConditionPlan, step: StepState, frame: Sequence): void {
+function skipRest(turn: Turn, plan: Ordered, step: StepState, frame: Sequence): void {
   const children = childrenIn(plan, frame)
   for (; frame.position < children.length; frame.position++) {
     const child = children[frame.position]!
