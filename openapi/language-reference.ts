@@ -49,8 +49,8 @@ A workflow is JSON: steps in order, each of a type with a \`config\` of its own.
 | \`data\` | the output of the step before; at first the input, in a branch or a loop's body what reached the step around it |
 | \`steps.<id>\` | a step that has ended: \`output\`, \`status\`; within a body those around it too |
 | \`variables\` | the definition's variables, with what \`set\` has given them |
-| \`execution\`, \`workflow\` | ids, names, times |
-| what a step around it names | an item, an index, an error, a signal |
+| \`execution\` | \`id\`, \`workflowId\`, \`correlationId\`, \`triggeredBy\`, \`startedAt\` |
+| what a step around it names | an item, an index, an error, a signal, what has arrived |
 
 Every example below is carried out by the tests (\`test/examples/small.test.ts\`): it ends as it says. The same as JSON Schema, for
 editors: \`/schema/workflow.json\`, [workflow.schema.json](../openapi/workflow.schema.json). What goes wrong when: [errors.md](errors.md).
