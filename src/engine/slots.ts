@@ -1,3 +1,4 @@
+import { PRIORITY_MS } from '../repository/claim.ts'
 import type { SlotAsk, SlotKey, SlotNews, SlotRelease, SlotsSettled } from '../repository/concurrency-slots.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
@@ -8,9 +9,6 @@ import type { Fact } from './core/event.ts'
 import { slotsOf } from './core/slots.ts'
 import type { ExecutionState } from './core/state.ts'
 import type { Log } from './log.ts'
-
-/** What a step of priority is worth in line: a minute. So nobody waits for ever behind those who are more urgent. */
-export const PRIORITY_MS = 60_000
 
 /** A place in line, in the append that asks for it. */
 export const slotAsk = (

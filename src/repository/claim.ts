@@ -14,11 +14,17 @@ export interface ClaimLimits {
   readonly formats: readonly number[]
 }
 
-const columns = 'e.id, e.priority, e.owner AS former, coalesce(e.wake_at, e.created_at) AS since'
+/** What a step of priority is worth, ms: so long is somebody passed over for it, and no longer. Nobody waits for ever. */
+export const PRIORITY_MS = 60_000
+
+/** `turn`: who is smaller goes first. Two that wait keep their order, so within a priority an index has it. */
 const due = 'e.wake_at <= (extract(epoch FROM now()) * 1000)::bigint'
+// What its inbox wakes before its time has waited since its row last changed.
+const since = `CASE WHEN e.wake_at IS NULL THEN e.created_at WHEN ${due} THEN e.wake_at ELSE e.updated_at END`
+const columns = `e.id, e.owner AS former, ${since} AS since, ${since} - e.priority::bigint * ${PRIORITY_MS} AS turn`
 
 /**
- * The due executions of one partial index, by priority, then by how long they have been due. Walking from one priority to
+ * The due executions of one partial index, by priority and by how long they have been due. Walking from one priority to
  * the next (a loose index scan) reads no row that is not due, however many sleep.
  */
 const dueBy = (name: string, isStart: string, limit: string): string => `
@@ -34,7 +40,7 @@ ${name}_priorities(priority) AS (
     WHERE ${unowned(isStart)} AND e.priority = p.priority AND ${due} AND e.format = ANY ($4::integer[])
     ORDER BY e.wake_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
   ) x
-  ORDER BY x.priority DESC, x.since LIMIT ${limit}
+  ORDER BY x.turn, x.since LIMIT ${limit}
 )`
 const unowned = (isStart: string): string =>
   `e.owner IS NULL AND e.wake_at IS NOT NULL AND e.status ${isStart} 'pending'`
@@ -63,7 +69,7 @@ WITH RECURSIVE alive AS MATERIALIZED (
     ORDER BY e.priority DESC, e.created_at LIMIT $2 FOR UPDATE SKIP LOCKED
   ) x
 ),${dueBy('starts', '=', '$3')},${dueBy('wakes', '<>', '$3')}, due AS (
-  SELECT * FROM (TABLE starts UNION ALL TABLE wakes) AS both_kinds ORDER BY priority DESC, since LIMIT $3
+  SELECT * FROM (TABLE starts UNION ALL TABLE wakes) AS both_kinds ORDER BY turn, since LIMIT $3
 ), addressed AS (
   SELECT x.* FROM execution_inbox i CROSS JOIN LATERAL (
     SELECT ${columns} FROM workflow_executions e
@@ -72,13 +78,13 @@ WITH RECURSIVE alive AS MATERIALIZED (
   ) x
   ORDER BY i.id LIMIT $2
 ), picked AS (
-  SELECT DISTINCT priority, since, id, former FROM (
+  SELECT DISTINCT turn, since, id, former FROM (
     TABLE orphans UNION ALL TABLE due UNION ALL TABLE addressed
   ) AS claimable
-  ORDER BY priority DESC, since LIMIT $2
+  ORDER BY turn, since LIMIT $2
 )
 UPDATE workflow_executions AS e SET owner = $1::uuid FROM picked, alive WHERE e.id = picked.id
-RETURNING e.id, picked.former, e.priority, picked.since`
+RETURNING e.id, picked.former, picked.turn, picked.since`
 
 /** An execution that is ours now, and the dead node that it was taken over from; null when nobody had it. */
 export interface Claimed {
@@ -87,7 +93,7 @@ export interface Claimed {
 }
 
 /**
- * Makes this node the owner of executions that nobody runs, by priority, then age, and changes nothing else of them. What
+ * Makes this node the owner of executions that nobody runs, by priority and age, and changes nothing else of them. What
  * other nodes are claiming at this moment is passed over. A full batch: claim again at once. Answers ids only, since a batch
  * may hold more than should enter memory at once: ownedRows() reads them. Only committed claims answer; after a lost answer
  * findOwned() tells.
@@ -100,11 +106,11 @@ export async function claim(
   node: string,
   { limit, room, formats }: ClaimLimits,
 ): Promise<Claimed[]> {
-  const { rows } = await pool.query<{ id: string; former: string | null; priority: number; since: number }>(
+  const { rows } = await pool.query<{ id: string; former: string | null; turn: number; since: number }>(
     claimStatement,
     [node, limit, Math.min(limit, room), formats],
   )
-  rows.sort((a, b) => b.priority - a.priority || a.since - b.since)
+  rows.sort((a, b) => a.turn - b.turn || a.since - b.since)
   return rows.map(({ id, former }) => ({ executionId: id, from: former }))
 }
 

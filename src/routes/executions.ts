@@ -43,7 +43,12 @@ const StartExecution = Type.Object(
     ),
     tags: Type.Optional(Type.Array(text(100, { minLength: 1 }), { maxItems: 50, examples: [['nightly']] })),
     priority: Type.Optional(
-      Type.Integer({ minimum: -1000, maximum: 1000, description: 'Higher ones are taken up first; 0 when left out' }),
+      Type.Integer({
+        minimum: -1000,
+        maximum: 1000,
+        description:
+          'Higher ones are taken up first, and go first in lines for slots: a step of priority is worth a minute of waiting; 0 when left out',
+      }),
     ),
     executionKey: Type.Optional(
       text(200, {

@@ -9,10 +9,7 @@ const claim = async (store: ModelStore, node: string, limits: ClaimLimits = all)
   (await store.claim(node, limits)).map(({ executionId }) => executionId)
 
 export const claimCases: Cases = {
-  'what is due is claimed by priority, then by how long it has been due; what is not due stays': async (
-    t,
-    { store },
-  ) => {
+  'what is due is claimed by priority and by how long it has been due; what is not due stays': async (t, { store }) => {
     const node = await registerTestNode(store)
     const [a, b, c, d, e] = await inserted(
       t,
@@ -30,6 +27,20 @@ export const claimCases: Cases = {
     t.same(await claim(store, node), [e, b, a, d])
     t.same(await claim(store, node), [])
     t.equal((await store.findExecution(a!))!.owner, node)
+  },
+
+  'a step of priority is worth a minute, so nobody waits for ever': async (t, { store }) => {
+    const node = await registerTestNode(store)
+    const urgent = { status: 'pending', priority: 2 } as const
+    const [older, first, second] = await inserted(
+      t,
+      store,
+      { status: 'pending', wakeAt: past },
+      { ...urgent, wakeAt: past + 119_000 },
+      { ...urgent, wakeAt: past + 121_000 },
+    )
+    t.same(await claim(store, node, { ...all, limit: 1 }), [first])
+    t.same(await claim(store, node), [older, second])
   },
 
   'what a node that is gone owned is claimed, and it is told from whom': async (t, { store }) => {

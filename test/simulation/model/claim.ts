@@ -1,4 +1,4 @@
-import type { Claimed, ClaimLimits } from '../../../src/repository/claim.ts'
+import { type Claimed, type ClaimLimits, PRIORITY_MS } from '../../../src/repository/claim.ts'
 import { put, type Statement, type Transaction } from './server.ts'
 import type { StoredRow } from './tables.ts'
 
@@ -7,7 +7,12 @@ interface Candidate {
   readonly since: number
 }
 
-const byUrgency = (a: Candidate, b: Candidate): number => b.row.priority - a.row.priority || a.since - b.since
+const turnOf = ({ row, since }: Candidate): number => since - row.priority * PRIORITY_MS
+
+const byUrgency = (a: Candidate, b: Candidate): number => turnOf(a) - turnOf(b) || a.since - b.since
+
+const sinceOf = ({ wakeAt, createdAt, updatedAt }: StoredRow, now: number): number =>
+  wakeAt === null ? createdAt : wakeAt <= now ? wakeAt : updatedAt
 
 /** src/repository/claim.ts: four sources, each FOR UPDATE SKIP LOCKED, then the most urgent of them. */
 export const claimStatement = (node: string, { limit, room, formats }: ClaimLimits): Statement<Claimed[]> =>
@@ -22,13 +27,13 @@ export const claimStatement = (node: string, { limit, room, formats }: ClaimLimi
     )
     const orphans = known
       .filter((row) => row.owner !== null && !tables.nodes.has(row.owner))
-      .map((row) => ({ row, since: row.wakeAt ?? row.createdAt }))
+      .map((row) => ({ row, since: sinceOf(row, transaction.now) }))
     const addressedIds = [...tables.inbox.keys()]
       .toSorted((a, b) => a - b)
       .map((id) => tables.inbox.get(id)!.executionId)
     const addressed = [...new Set(addressedIds)]
       .flatMap((id) => unowned.find((row) => row.id === id) ?? [])
-      .map((row) => ({ row, since: row.wakeAt ?? row.createdAt }))
+      .map((row) => ({ row, since: sinceOf(row, transaction.now) }))
     const byDue = due.toSorted(byUrgency)
     const most = Math.min(limit, room)
     const starts = lockSome(
