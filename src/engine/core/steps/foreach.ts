@@ -136,11 +136,15 @@ function launch(turn: Turn, plan: ForeachPlan, step: StepState, frame: Each): vo
   if (!goesOn()) return
   const { growth } = frame
   if (growth?.open && plan.page !== null && !growth.isPaging && frame.next === frame.total) fetchPage(turn, plan, step)
-  if (frame.ended < frame.total || growth?.open || step.deciding) return
-  if (!step.runsOn && plan.join !== null)
-    return fail(turn, plan, step, joinNotReached(plan.join, arrivedAt(frame), 'items', step.path))
+  if (frame.ended < frame.total || growth?.open) return
+  if (step.runsOn) {
+    frame.items = []
+    // Its `output` may be asked for still: that concerns only what was there when it joined.
+    return restEnded(turn, step)
+  }
+  if (step.deciding) return
+  if (plan.join !== null) return fail(turn, plan, step, joinNotReached(plan.join, arrivedAt(frame), 'items', step.path))
   frame.items = []
-  if (step.runsOn) return restEnded(turn, step)
   if (growth !== undefined) addProgress(turn.state, plan.weight - growth.counted)
   complete(turn, plan, step)
 }

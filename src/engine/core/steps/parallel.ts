@@ -30,9 +30,10 @@ function launch(turn: Turn, plan: ParallelPlan, step: StepState): void {
     frame.active += 1
     reach(turn, child, childPath(step.path, child.id), step.data)
   }
-  if (frame.open > 0 || step.deciding) return
+  if (frame.open > 0) return
+  // Its `output` may be asked for still: that concerns only what was there when it joined.
   if (step.runsOn) restEnded(turn, step)
-  else if (step.status === 'running') end(turn, plan, step, frame)
+  else if (step.status === 'running' && !step.deciding) end(turn, plan, step, frame)
 }
 
 /** All children have ended. */

@@ -1,7 +1,7 @@
 /** What is left when a join was reached with `rest: continue`: it runs on, and the sequence around it ends after it. */
 import t from 'tap'
 import { progressOf } from '../../../../src/engine/core/progress.ts'
-import { a, Driver, of, par, seq } from '../driver.ts'
+import { a, Driver, gate, of, par, seq } from '../driver.ts'
 
 const any = (steps: object[], config: object = {}, rest: object = {}) =>
   par('p', steps, { join: 'any', rest: 'continue', ...config }, rest)
@@ -284,4 +284,19 @@ t.test('`complete` in an item of the rest ends the rest of the foreach', async (
   t.equal(d.state.percentage, 50)
   d.complete('after').checkReplay(t)
   t.equal(d.state.status, 'completed')
+})
+
+t.test('the rest may end while the output of the step that has joined is still asked for', async (t) => {
+  const atOnce = gate('g', 'false', { then: [a('x')] })
+  const rest = { join: 'any', rest: 'continue' }
+  const output = { output: { was: '{{ data }}' } }
+  for (const joined of [
+    par('c', [atOnce, gate('h', 'false', { then: [a('y')] })], rest, output),
+    of('foreach', 'c', { items: [1, 2], steps: [atOnce], ...rest }, output),
+  ]) {
+    const d = new Driver([joined, a('after')]).start()
+    d.complete('after').checkReplay(t)
+    t.equal(d.state.status, 'completed', JSON.stringify(joined))
+    t.equal(d.state.percentage, 100)
+  }
 })
