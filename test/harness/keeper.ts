@@ -1,4 +1,5 @@
-import { renameSync, rmSync } from 'node:fs'
+import { existsSync, renameSync, rmSync } from 'node:fs'
+import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startEmbedded } from '../../src/repository/embedded-postgres.ts'
 import { dataDir, keeperLock, urlOf, withClient } from './server.ts'
@@ -19,8 +20,8 @@ await withClient(urlOf(server.url, 'postgres'), async (client) => {
   }
   isKeeper = true
 }).finally(() => server.stop())
-// Databases of killed test processes go with it, and no memory is held.
-if (isKeeper) {
+// Databases of killed test processes go with it, and no memory is held. Whoever joined meanwhile has kept the server running.
+if (isKeeper && !existsSync(path.join(dataDir, 'postgres', 'postmaster.pid'))) {
   const away = `${dataDir}.${process.pid}`
   renameSync(dataDir, away)
   rmSync(away, { recursive: true, force: true })
