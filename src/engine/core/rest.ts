@@ -1,7 +1,7 @@
 import type { StepPlan } from '../../definition/plan.ts'
 import { addRemainder } from './counting.ts'
 import { type ExecutionState, type Frame, parentPath, type StepState } from './state.ts'
-import { behaviourOf } from './steps/behaviour.ts'
+import { goOn, type Ordered } from './steps/sequential.ts'
 import { cancel, instancesOf, restart } from './steps/step.ts'
 import { planOf, type Turn } from './turn.ts'
 
@@ -29,8 +29,7 @@ export function restEnded(turn: Turn, step: StepState): void {
   const left = frame.rest!.filter((path) => path !== step.path)
   if (left.length > 0) frame.rest = left
   else delete frame.rest
-  const plan = planOf(turn.plan, holder)
-  if (holder.status === 'running') behaviourOf(plan).restEnded!(turn, plan, holder)
+  if (holder.status === 'running') goOn(turn, planOf(turn.plan, holder) as Ordered, holder)
 }
 
 /** The sequence ends otherwise than by its end. */

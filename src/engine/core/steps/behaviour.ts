@@ -34,8 +34,6 @@ export interface StepBehaviour {
   childEnded?(turn: Turn, plan: StepPlan, step: StepState, childPlan: StepPlan, child: StepState): void
   /** A step of one of its bodies, which goes on, was completed. */
   advanced?(turn: Turn, plan: StepPlan, step: StepState, body: StepPlan): void
-  /** Of a list of steps: what ran on in it after a join has ended. */
-  restEnded?(turn: Turn, plan: StepPlan, step: StepState): void
   /** `retry`: what failed or was cancelled inside begins again. Without it the step itself does. */
   restart?(turn: Turn, plan: StepPlan, step: StepState): void
   /** True while the answer to its `decide` is outstanding. */

@@ -3,10 +3,10 @@ import type { Fact } from '../event.ts'
 import { childPath, type DataRef, type StepState } from '../state.ts'
 import type { Turn } from '../turn.ts'
 import type { Deciding } from './behaviour.ts'
-import { advance, childEnded, restart, restEnded } from './sequential.ts'
+import { advance, childEnded, restart } from './sequential.ts'
 import { failure, skip } from './step.ts'
 
-export { childEnded, restart, restEnded }
+export { childEnded, restart }
 
 export function begin(turn: Turn, _plan: ConditionPlan, step: StepState): void {
   step.entered = true

@@ -10,7 +10,7 @@ import { complete, fail, lacksDependency, reach, restart as restartStep, skip } 
 
 type Sequence = Extract<Frame, { type: 'sequence' }>
 /** What runs steps in order; a condition the branch that it has chosen. */
-type Ordered = SequentialPlan | CriticalSectionPlan | ConditionPlan
+export type Ordered = SequentialPlan | CriticalSectionPlan | ConditionPlan
 
 export function begin(turn: Turn, plan: SequentialPlan | CriticalSectionPlan, step: StepState): void {
   step.entered = true
@@ -32,7 +32,8 @@ export function advance(turn: Turn, plan: Ordered, step: StepState): void {
   if (frame.rest === undefined) complete(turn, plan, step)
 }
 
-export const restEnded = (turn: Turn, plan: Ordered, step: StepState): void => {
+/** What ran on in it has ended: it may have waited for that alone. */
+export const goOn = (turn: Turn, plan: Ordered, step: StepState): void => {
   if ((step.frame as Sequence).position >= childrenIn(plan, step.frame as Sequence).length) advance(turn, plan, step)
 }
 

@@ -70,3 +70,13 @@ t.test('a retry waits for the mutex again, and then goes on where it failed', as
   d.complete('s.y').checkReplay(t)
   t.equal(d.state.status, 'completed')
 })
+
+t.test('what runs on in it after a join keeps the mutex until it has ended', async (t) => {
+  const join = par('p', [a('x'), a('y')], { join: 'any', rest: 'continue' })
+  const d = new Driver([section('s', 'm', [join, a('z')]), a('after')]).start().grant('s')
+  d.complete('s.p.x').complete('s.z').take()
+  t.equal(d.status('s'), 'running')
+  t.same(d.complete('s.p.y').take(), ['release_slot s', 'perform after 1'])
+  d.complete('after').checkReplay(t)
+  t.equal(d.state.status, 'completed')
+})
