@@ -167,35 +167,48 @@ export class Outgoing {
   }
 
   async #answer(path: string, looking: Set<string>): Promise<void> {
-    const finding = await this.#find(path, looking)
+    const find = await this.#find(path, looking)
     if (looking !== this.#looking) return
     looking.delete(path)
+    // Found and on record in one turn: two that are looked up together must not both be the last that there is room for.
+    const finding = find?.() ?? null
     if (finding === null) return this.#look()
     if (finding.accompany !== undefined) this.#findings.set(path, finding)
     this.#record(finding.fact)
   }
 
   /** Null: nobody asks any more, or only after a pause. */
-  async #find(path: string, looking: Set<string>): Promise<Finding | null> {
+  async #find(path: string, looking: Set<string>): Promise<(() => Finding | null) | null> {
     const { clock, log } = this.#services
     for (let failures = 1; ; failures++) {
       const step = this.#asking(path, looking)
       if (step === null) return null
       try {
         const find = await this.#lookUp(step)
-        return this.#asking(path, looking) === step ? find() : null
+        return () => (this.#asking(path, looking) === step ? this.#found(path, find) : null)
       } catch (thrown) {
-        const about = { executionId: this.#row.id, path, err: thrown }
-        if (!isWorthAsking(thrown)) {
-          const error = errorFact('InternalError', `a bug in the engine: ${(thrown as Error).message}`, path)
-          log.error({ ...about, errorId: error.errorId }, 'what a step needs cannot be looked up')
-          return { fact: { type: 'step.failed', path, data: { error, retryAt: null } } }
-        }
+        if (!isWorthAsking(thrown)) return () => this.#unfound(path, thrown)
         const waitMs = askAgainIn(failures, clock.random())
-        log.warn({ ...about, waitMs }, 'what a step needs cannot be looked up just now; it is tried again')
+        const about = { executionId: this.#row.id, path, waitMs, err: thrown }
+        log.warn(about, 'what a step needs cannot be looked up just now; it is tried again')
         await this.#pause(waitMs)
       }
     }
+  }
+
+  #found(path: string, find: () => Finding): Finding {
+    try {
+      return find()
+    } catch (thrown) {
+      return this.#unfound(path, thrown)
+    }
+  }
+
+  #unfound(path: string, thrown: unknown): Finding {
+    const error = errorFact('InternalError', `a bug in the engine: ${(thrown as Error).message}`, path)
+    const about = { executionId: this.#row.id, path, errorId: error.errorId, err: thrown }
+    this.#services.log.error(about, 'what a step needs cannot be looked up')
+    return { fact: { type: 'step.failed', path, data: { error, retryAt: null } } }
   }
 
   /** The step that waits for an answer still. While the execution is held nothing goes on: `resume` asks again. */
