@@ -1,5 +1,5 @@
 import type { Command } from './command.ts'
-import type { Child, ExecutionState } from './state.ts'
+import { type Child, type ExecutionState, isFinished } from './state.ts'
 import type { Turn } from './turn.ts'
 
 /*
@@ -78,20 +78,29 @@ export interface Regrouped {
   readonly kept: readonly string[]
   /** Started by what no longer counts, or by a step that begins anew. */
   readonly superseded: readonly string[]
+  /** The execution was out of service: the kept ones may have ended unheard. */
+  readonly areDoubtful?: true
 }
 
-export function regroup(present: Pick<ExecutionState, 'children'>, atCheckpoint: ExecutionState): Regrouped | null {
+/** `present`: without its status nothing is said of doubts. */
+export function regroup(
+  present: Pick<ExecutionState, 'children'> & Partial<Pick<ExecutionState, 'status'>>,
+  atCheckpoint: ExecutionState,
+): Regrouped | null {
   const live = Object.keys(childrenOf(present))
   const before = childrenOf(atCheckpoint)
   if (live.length === 0 && Object.keys(before).length === 0) return null
   const stays = (id: string): boolean => before[id]?.isAwaited === false
-  return { kept: live.filter(stays), superseded: live.filter((id) => !stays(id)) }
+  // One that ended by itself has let all go.
+  const areDoubtful = live.length > 0 && present.status !== undefined && isFinished(present.status)
+  const superseded = live.filter((id) => !stays(id))
+  return { kept: live.filter(stays), superseded, ...(areDoubtful && { areDoubtful }) }
 }
 
 /** Folds what `regroup` found into the state at the checkpoint. */
-export function regrouped(turn: Turn, { kept, superseded }: Regrouped): void {
+export function regrouped(turn: Turn, { kept, superseded, areDoubtful }: Regrouped): void {
   const before = childrenOf(turn.state)
   turn.state.children = Object.fromEntries(kept.map((id) => [id, before[id]!]))
-  doubtAll(turn.state)
+  if (areDoubtful) doubtAll(turn.state)
   for (const executionId of superseded) turn.commands.push({ type: 'tell_child', executionId, action: 'cancel' })
 }

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { regroup } from '../../../../src/engine/core/children.ts'
 import { a, Driver, of, par } from '../driver.ts'
 
 const sub = (config: object = {}, rest: object = {}) =>
@@ -138,6 +139,22 @@ t.test('after a rollback what nobody waits for is paused with its parent, and wh
   d.fact({ type: 'execution.rolled_back', data })
   t.same(d.take(), ['tell_child c cancel', 'tell_child f pause'])
   d.fact({ type: 'execution.resumed', data: {} })
-  t.same(d.take().sort(), ['ask_child f', 'look_up s', 'tell_child f resume'], 'f may have ended unheard')
+  t.same(d.take().sort(), ['look_up s', 'tell_child f resume'])
   t.same(Object.keys(d.checkReplay(t).state.children!), ['f'])
+})
+
+t.test('a rollback after a time out of service asks the children that it keeps', async (t) => {
+  const forget = of('sub_workflow', 'f', { workflow: 'b', mode: 'fire_and_forget', parentClosePolicy: 'wait' })
+  const d = started(new Driver([forget, sub()]).start(), 'f', 'f')
+  const checkpoint = structuredClone(d.state)
+  started(d)
+  t.same(regroup(d.state, checkpoint), { kept: ['f'], superseded: ['c'] })
+  // Quarantined: that is never folded.
+  d.state.status = 'failed'
+  const children = regroup(d.state, checkpoint)!
+  t.same(children, { kept: ['f'], superseded: ['c'], areDoubtful: true })
+  d.take()
+  const data = { checkpointIndex: 0, toSeq: d.state.seq, generation: 1, kept: [], resume: true, children }
+  d.fact({ type: 'execution.rolled_back', data })
+  t.same(d.take().sort(), ['ask_child f', 'look_up s', 'tell_child c cancel', 'tell_child f resume'])
 })
