@@ -28,7 +28,7 @@ export class ExecutionWriter implements AppendSink {
   #waiters: Waiter[] = []
   #nextWaiters: Waiter[] = []
   /** When the newest event was that is in the journal or on its way there; ms since 1970. A rollback does not turn it back. */
-  lastAt: number
+  #lastAt: number
   #draft = new Draft()
   #inFlight: readonly Effect[] | null = null
   /** The row as the first append inserts it. */
@@ -43,7 +43,7 @@ export class ExecutionWriter implements AppendSink {
     this.#row = row
     this.#image = basis === null ? null : { status: row.status, requested: row.requested }
     this.#basis = basis
-    this.lastAt = basis?.at ?? 0
+    this.#lastAt = basis?.at ?? 0
     this.#services = services
     this.#outcomes = outcomes
   }
@@ -66,6 +66,11 @@ export class ExecutionWriter implements AppendSink {
     return this.#inFlight === null && this.#draft.isEmpty
   }
 
+  /** When the next event is: never before the one before it, whatever the clock says and wherever the state was turned back to. */
+  timeAfter(state: ExecutionState): number {
+    return Math.max(this.#services.clock.now(), state.at, this.#lastAt)
+  }
+
   /** Resolves when all that was recorded so far is committed; rejects when it never will be. */
   written(): Promise<void> {
     if (this.isIdle) return Promise.resolve()
@@ -80,7 +85,7 @@ export class ExecutionWriter implements AppendSink {
     this.#draft = new Draft()
     this.#waiters = this.#nextWaiters
     this.#nextWaiters = []
-    this.lastAt = draft.events.at(-1)!.at
+    this.#lastAt = draft.events.at(-1)!.at
     const before = this.#image
     const image = imageOf(state, draft, before, this.#services)
     if (image !== null) this.#image = image

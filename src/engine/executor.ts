@@ -14,7 +14,7 @@ import { encode } from './encode.ts'
 import { errorFact } from './error-fact.ts'
 import { ExecutionWriter, type WriterOutcomes } from './execution-writer.ts'
 import { FactQueue } from './fact-queue.ts'
-import { answerTo, isAccompanying, startFact, timerFact } from './facts.ts'
+import { answerTo, isAccompanying, startFact } from './facts.ts'
 import type { LoadedExecution } from './history.ts'
 import { factOf, type RollbackRequest } from './inbox-fact.ts'
 import { Outgoing } from './outgoing.ts'
@@ -25,7 +25,7 @@ import { quarantined } from './set-aside.ts'
 import { Snapshots } from './snapshots.ts'
 import { StateRoom } from './state-room.ts'
 import { stepCountOf } from './statistics.ts'
-import { Timers } from './timers.ts'
+import { StepTimers } from './step-timers.ts'
 
 /*
  * The loop of one execution that this node owns: facts in → journal → transition → commands out.
@@ -49,7 +49,7 @@ export class Executor implements WriterOutcomes {
   readonly #facts = new FactQueue()
   readonly #services: Services
   readonly #writer: ExecutionWriter
-  readonly #timers: Timers
+  readonly #timers: StepTimers
   readonly #room: StateRoom
   readonly #attempts: Attempts
   readonly #snapshots: Snapshots
@@ -64,13 +64,14 @@ export class Executor implements WriterOutcomes {
     this.#state = state
     this.#services = services
     this.#writer = new ExecutionWriter(row, read?.basis ?? null, services, this)
-    this.#timers = new Timers(services.clock)
     this.#room = new StateRoom(row.id, services, read?.bytes ?? 0)
     const record = (fact: Fact): void => this.record(fact)
+    const present = (): ExecutionState => this.#state
     const look = (): void => this.#turn()
+    this.#timers = new StepTimers(services.clock, plan, present, record)
     this.#attempts = new Attempts(row, plan, services, this.#room, record)
     this.#snapshots = new Snapshots(row.id, plan.checkpoints.compact, services)
-    this.#outgoing = new Outgoing(row, plan, services, this.#writer, () => this.#state, record, look)
+    this.#outgoing = new Outgoing(row, plan, services, this.#writer, present, record, look)
     this.#parking = new Parking(this.#timers, services, {
       isQuiet: () => this.#writer.isIdle && this.#attempts.areOver && this.#outgoing.isIdle && this.#facts.isEmpty,
       ...{ record, look },
@@ -109,6 +110,12 @@ export class Executor implements WriterOutcomes {
     }
   }
 
+  /** Its inbox was read since it came here: should nothing have been in it, it is not held for ever. */
+  inboxRead(): void {
+    this.#parking.inboxRead()
+    if (this.#phase === 'live' && this.#state.status !== 'running') this.#turn()
+  }
+
   /** The append that gives it away is under way, or was. */
   get isLeaving(): boolean {
     return this.#phase === 'leaving' || this.#phase === 'left'
@@ -145,7 +152,7 @@ export class Executor implements WriterOutcomes {
     this.#services.log.error({ executionId: this.id, errorId: error.errorId, err: cause }, `quarantined: ${message}`)
     this.#halt('the execution is quarantined')
     this.#writer.draft.effects.length = 0
-    this.#writer.draft.add(quarantined(this.#state, error, this.#now()))
+    this.#writer.draft.add(quarantined(this.#state, error, this.#writer.timeAfter(this.#state)))
     this.#outgoing.endHere(this.#writer.draft)
     this.#phase = 'live'
     this.#submit()
@@ -203,7 +210,7 @@ export class Executor implements WriterOutcomes {
 
   /** The fact is in the draft before transition sees it; the percentage that it leads to goes with it. */
   #apply(fact: Fact, inboxKey: InboxKey | undefined): void {
-    const event = { ...fact, seq: this.#state.seq + 1, at: this.#now() } as Event
+    const event = { ...fact, seq: this.#state.seq + 1, at: this.#writer.timeAfter(this.#state) } as Event
     const row = encode(this.id, event, this.#state.percentage)
     this.#writer.draft.add(row, inboxKey)
     const commands = transition(this.plan, this.#state, event)
@@ -223,12 +230,8 @@ export class Executor implements WriterOutcomes {
       case 'abort':
         return this.#attempts.abort(command.path)
       case 'set_timer':
-        return this.#timers.set(`${command.timer} ${command.path}`, command.dueAt, () => {
-          const fact = timerFact(command, this.plan, this.#state)
-          if (fact !== null) this.record(fact)
-        })
       case 'clear_timer':
-        return this.#timers.clear(`${command.timer} ${command.path}`)
+        return this.#timers.carryOut(command)
       case 'roll_back':
         return void this.#services.clock.soon(() => void this.#rollBack(rollbackDue(this.#state)))
       default: {
@@ -286,9 +289,5 @@ export class Executor implements WriterOutcomes {
       this.resume()
     }
     this.#services.pokeInbox(this.id)
-  }
-
-  #now(): number {
-    return Math.max(this.#services.clock.now(), this.#state.at, this.#writer.lastAt)
   }
 }

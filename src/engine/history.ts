@@ -239,7 +239,8 @@ export class History {
 
 export function loadedFrom(row: ExecutionRow, plan: Plan, replay: Replay): LoadedExecution {
   const { state, quarantine, bytes, lastAt, isReleased } = replay
-  if (quarantine !== null) Object.assign(state, { status: 'failed', error: row.error, requested: null })
+  if (quarantine !== null)
+    Object.assign(state, { status: 'failed', error: row.error, requested: null, completedAt: row.completedAt })
   // What else gives it away leaves another status; see imageOf().
   const wasOwned = state.status === 'running' && !isReleased
   return { row, plan, state, bytes, basis: { seq: state.seq, at: lastAt }, wasOwned }

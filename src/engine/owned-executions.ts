@@ -9,6 +9,8 @@ import type { Plans } from './plans.ts'
 import type { Services } from './services.ts'
 import { setAside } from './set-aside.ts'
 
+/** After how long an inbox that could not be read is read again; what comes into it is polled for besides. */
+const READ_AGAIN_MS = 1_000
 /** Takeovers without a step event between them; the next one is a crash loop. */
 const CRASH_LOOP = 5
 
@@ -132,17 +134,19 @@ export class OwnedExecutions {
   }
 
   /**
-   * Reads the inbox and hands out what is there; rejects as `read` does. An execution that came here meanwhile is handed
+   * Reads the inbox and hands out what is there; rejects as `read` does. `asked`: whose inboxes it reads to their end. An execution that came here meanwhile is handed
    * nothing: another node may have had it since the read was sent, and answered what was read. Claimed, it is read anew.
    */
-  async readInbox(read: () => Promise<readonly InboxItem[]>): Promise<void> {
+  async readInbox(read: () => Promise<readonly InboxItem[]>, asked: readonly string[] = []): Promise<void> {
     this.#reads += 1
     const sentAs = this.#reads
+    const isOfNow = (executionId: string): boolean => sentAs > (this.#readsBefore.get(executionId) ?? 0)
     const items = await read()
     const open = items.filter((item) => !this.#answered.has(item))
     for (const [executionId, own] of Map.groupBy(open, (item) => item.executionId)) {
-      if (sentAs > (this.#readsBefore.get(executionId) ?? 0)) this.#executors.get(executionId)?.receive(own)
+      if (isOfNow(executionId)) this.#executors.get(executionId)?.receive(own)
     }
+    for (const executionId of asked) if (isOfNow(executionId)) this.#executors.get(executionId)?.inboxRead()
   }
 
   /** No attempt begins any more, in those that are taken up from now on neither. */
@@ -189,9 +193,13 @@ export class OwnedExecutions {
     this.#poked.clear()
     if (ids.length === 0) return
     try {
-      await this.readInbox(() => this.#services.store.inboxOf(ids))
+      await this.readInbox(() => this.#services.store.inboxOf(ids), ids)
     } catch (error) {
-      this.#services.log.warn({ err: error, executions: ids.length }, 'inbox not read; the next poll will')
+      const { log, clock } = this.#services
+      log.warn({ err: error, executions: ids.length }, 'inbox not read; it is read again')
+      clock.after(READ_AGAIN_MS, () => {
+        for (const executionId of ids) if (this.#executors.has(executionId)) this.poke(executionId)
+      })
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Fact } from './core/event.ts'
-import type { ExecutionState } from './core/state.ts'
+import { type ExecutionState, isFinished } from './core/state.ts'
 import type { Services } from './services.ts'
 import type { Timers } from './timers.ts'
 
@@ -17,11 +17,17 @@ export class Parking {
   readonly #timers: Timers
   readonly #services: Services
   readonly #executor: Parked
+  #hasReadInbox = false
 
   constructor(timers: Timers, services: Services, executor: Parked) {
     this.#timers = timers
     this.#services = services
     this.#executor = executor
+  }
+
+  /** Its inbox was read since it came here: what brought it here is answered, or was answered elsewhere. */
+  inboxRead(): void {
+    this.#hasReadInbox = true
   }
 
   /** To be called whenever something has ended: it parks after a while, at once when the node is draining. */
@@ -35,11 +41,21 @@ export class Parking {
       return this.#timers.set('start', state.startAt, () => this.#executor.look())
     }
     const parkAt = clock.now() + limits.parkAfterMs
-    const wakeAt = parkingTime(state, this.#timers.earliest(), parkAt)
-    if (wakeAt === undefined) return
+    const fact = this.#leaving(state, parkAt)
+    if (fact === null) return
     this.#timers.set('park', parkAt, () => {
-      if (this.#executor.isQuiet()) this.#executor.record({ type: 'execution.parked', data: { wakeAt } })
+      if (this.#executor.isQuiet()) this.#executor.record(fact)
     })
+  }
+
+  /** How it goes. What does not run is here for its inbox alone, and stays until that was read. */
+  #leaving(state: ExecutionState, parkAt: number): Fact | null {
+    const isRunning = state.status === 'running'
+    if (!isRunning && !this.#hasReadInbox) return null
+    if (state.status === 'paused' || isFinished(state.status))
+      return { type: 'execution.released', data: { reason: 'idle' } }
+    const wakeAt = parkingTime(state, this.#timers.earliest(), parkAt)
+    return wakeAt === undefined ? null : { type: 'execution.parked', data: { wakeAt } }
   }
 }
 
@@ -48,6 +64,6 @@ export class Parking {
  * undefined when it is not worth parking, since something is due before `worthFrom` or it is on its way out anyway.
  */
 function parkingTime(state: ExecutionState, earliest: number | null, worthFrom: number): number | null | undefined {
-  if (state.status !== 'running' || state.runningAttempts > 0) return undefined
+  if (state.status === 'pending' || state.runningAttempts > 0) return undefined
   return earliest !== null && earliest <= worthFrom ? undefined : earliest
 }

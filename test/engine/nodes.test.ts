@@ -1,5 +1,7 @@
 import t from 'tap'
+import { until } from '../harness/condition.ts'
 import { createTestDatabase } from '../harness/database.ts'
+import { withClient } from '../harness/server.ts'
 import { call, echo, ended, journalOf, latch, run, seen, startEngine, typesOf } from './running-engine.ts'
 
 t.test('an execution that waits is parked: it leaves the memory and wakes by itself', async (t) => {
@@ -10,6 +12,44 @@ t.test('an execution that waits is parked: it leaves the memory and wakes by its
   t.equal((await engine.getExecution(id)).status, 'waiting')
   t.equal(engine.gauges.running(), 0)
   t.equal((await ended(engine, id)).status, 'completed')
+})
+
+t.test('what was claimed for nothing, since its inbox was emptied meanwhile, is let go again', async (t) => {
+  const { url: databaseUrl } = await createTestDatabase(t)
+  const engine = await startEngine(t, {}, { databaseUrl })
+  const waits = { id: 'w', type: 'wait_for_signal', config: { signal: 'go' } }
+  const [waiting, paused, finished] = [
+    await run(engine, [waits]),
+    await run(engine, [waits]),
+    await run(engine, [echo('a')]),
+  ]
+  await seen(engine, waiting, 'execution.parked')
+  await engine.pauseExecution(paused)
+  await ended(engine, finished)
+  const ids = [waiting, paused, finished]
+  const isLetGo = async () => {
+    const rows = await Promise.all(ids.map((id) => engine.store.findExecution(id)))
+    return engine.gauges.running() === 0 && rows.every((row) => row!.owner === null && row!.wakeAt === null)
+  }
+  await until('all have left', isLetGo)
+  const before = await Promise.all(ids.map((id) => journalOf(engine, id)))
+  // As a claim that saw an item of the inbox just before its last owner answered it.
+  await withClient(databaseUrl, (client) => client.query('UPDATE workflow_executions SET wake_at = 0'))
+  await until('all have come back', async () => {
+    const after = await Promise.all(ids.map((id) => journalOf(engine, id)))
+    return after.every((events, index) => events.length > before[index]!.length)
+  })
+  await until('and left', isLetGo)
+  t.match((await journalOf(engine, waiting)).at(-1), { type: 'execution.parked', data: { wakeAt: null } })
+  for (const id of [paused, finished])
+    t.match((await journalOf(engine, id)).at(-1), { type: 'execution.released', data: { reason: 'idle' } })
+  t.match(await engine.getExecution(paused), { status: 'paused' })
+  t.match(await engine.getExecution(finished), { status: 'completed', output: null })
+  await engine.resumeExecution(paused)
+  for (const id of [waiting, paused]) {
+    await engine.signal(id, 'go', 7)
+    t.match(await ended(engine, id), { status: 'completed', output: 7 })
+  }
 })
 
 t.test('a delayed start is durable and begins when it is due', async (t) => {

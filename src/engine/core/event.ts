@@ -56,7 +56,7 @@ export type Event =
   | (EventBase & { readonly type: 'execution.started'; readonly data: { readonly traceparent?: string } })
   | (EventBase & { readonly type: 'execution.recovered'; readonly data: { readonly from: string | null } })
   | (EventBase & { readonly type: 'execution.parked'; readonly data: { readonly wakeAt: number | null } })
-  | (EventBase & { readonly type: 'execution.released'; readonly data: { readonly reason: 'drain' } })
+  | (EventBase & { readonly type: 'execution.released'; readonly data: { readonly reason: 'drain' | 'idle' } })
   | (EventBase & { readonly type: 'execution.pause_requested'; readonly data: Answer })
   | (EventBase & { readonly type: 'execution.paused'; readonly data: Answer })
   | (EventBase & { readonly type: 'execution.resumed'; readonly data: Answer })
