@@ -21,13 +21,18 @@ export interface Scene {
   readonly sql: (text: string) => Promise<unknown[]>
 }
 
-/** The execution is due, and nobody has run it yet. */
-export async function prepare(t: Test, definition: object = everything): Promise<Scene> {
+/** The execution is due, and nobody has run it yet. `others` are workflows that its definition names. */
+export async function prepare(
+  t: Test,
+  definition: object = everything,
+  others: readonly object[] = [],
+): Promise<Scene> {
   const { url: databaseUrl } = await createTestDatabase(t)
   const ledger = await startLedger(t)
   // A node without room leaves the start to others.
   const engine = scenarioEngine({ databaseUrl, ledgerUrl: ledger.url, maxRunning: 0 })
   await engine.start()
+  for (const other of others) await engine.createWorkflow(other)
   const { id: workflowId } = await engine.createWorkflow(definition)
   const executionId = await engine.startExecution(workflowId, 'test')
   await engine.stop()
