@@ -51,6 +51,7 @@ t.test('requests get a 503, what runs goes on, what sleeps wakes later', async (
     t.equal(refused.headers['retry-after'], '1')
     const post = { method: 'POST', url: `/api/workflows/executions/${running}/signals/news`, payload: {} } as const
     t.equal((await app.inject(post)).statusCode, 503, 'a write as well')
+    t.equal((await get('/health/ready')).statusCode, 200, 'it stays in service: the others are as busy')
 
     gate.open()
     await after.promise
