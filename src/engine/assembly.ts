@@ -39,6 +39,7 @@ export interface AssemblyOptions {
   readonly clock: Clock
   /** What this release can fold, oldest first. */
   readonly formats: readonly number[]
+  readonly snapshotBytes: number
   /** The present life; null between two of them. */
   readonly life: () => NodeLife | null
   /** Throws when there is none that may begin anything. */
@@ -46,7 +47,10 @@ export interface AssemblyOptions {
 }
 
 /** Puts a node together; nothing of it has begun to run. */
-export function assemble(storage: Storage, { settings, clock, formats, life, aliveLife }: AssemblyOptions): Assembly {
+export function assemble(
+  storage: Storage,
+  { settings, clock, formats, snapshotBytes, life, aliveLife }: AssemblyOptions,
+): Assembly {
   const { log } = settings
   const observer = guarded(settings.observer, log)
   const { store, upkeep, notifications = null } = storage
@@ -70,7 +74,7 @@ export function assemble(storage: Storage, { settings, clock, formats, life, ali
   const tell = (): void => life()?.hints?.circuitsChanged()
   const breakers = breakersOn(storage, settings, { clock, secrets, tell })
   const performing = { actions, slots, breakers, secrets }
-  const reading = { formats, history, plans, feed, notifications }
+  const reading = { formats, snapshotBytes, history, plans, feed, notifications }
   const parts: NodeParts = { store, clock, ...performing, ...reading, compaction, observer, log, settings }
   const { retentionDays, housekeepingMs: everyMs } = settings
   const requests = new Requests(parts, life)

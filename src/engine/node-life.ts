@@ -36,6 +36,8 @@ export interface NodeParts {
   readonly clock: Clock
   /** Formats that this release can fold, oldest first; new executions take the last. */
   readonly formats: readonly number[]
+  /** See `Snapshots`. */
+  readonly snapshotBytes: number
   readonly actions: ActionRegistry
   readonly slots: AttemptSlots
   readonly breakers: Breakers | null
@@ -185,10 +187,11 @@ export class NodeLife {
       log,
       settings,
     } = this.#parts
+    const { snapshotBytes } = this.#parts
     const { parkAfterMs, maxPayloadBytes, maxStateBytes } = settings
     return {
       node: this.ownership.node,
-      limits: { parkAfterMs, maxPayloadBytes, maxStateBytes },
+      limits: { parkAfterMs, maxPayloadBytes, maxStateBytes, snapshotBytes },
       held: new HeldBytes(),
       ...{ store, clock, actions, slots, plans, breakers, secrets, history, feed, compaction, observer, log },
       journal: this.journal,

@@ -11,6 +11,7 @@ import type { NodeGauges } from './node-gauges.ts'
 import { NodeLife, type NodeParts } from './node-life.ts'
 import { reasonsAgainst } from './readiness.ts'
 import type { Requests } from './requests.ts'
+import { SNAPSHOT_BYTES } from './snapshots.ts'
 import type { Starts } from './starts.ts'
 import type { StatisticsReader } from './statistics-reader.ts'
 import { openStorage, type Storage } from './storage.ts'
@@ -31,6 +32,8 @@ export interface Seams {
   readonly openStorage: (settings: EngineSettings) => Promise<Storage>
   /** What this release can fold, oldest first: tests put releases side by side that differ in it. */
   readonly formats: readonly number[]
+  /** How much an execution writes at least between two snapshots; the simulation's histories are short. */
+  readonly snapshotBytes: number
 }
 
 const RETRY_MS = 1_000
@@ -40,6 +43,7 @@ export class NodeProcess {
   readonly #clock: Clock
   readonly #openStorage: Seams['openStorage']
   readonly #formats: Seams['formats']
+  readonly #snapshotBytes: number
   #phase: Phase = 'stopped'
   #running: Assembly | null = null
   #life: NodeLife | null = null
@@ -54,6 +58,7 @@ export class NodeProcess {
     this.#clock = seams.clock ?? new SystemClock()
     this.#openStorage = seams.openStorage ?? openStorage
     this.#formats = seams.formats ?? FORMATS
+    this.#snapshotBytes = seams.snapshotBytes ?? SNAPSHOT_BYTES
   }
 
   get parts(): NodeParts {
@@ -127,6 +132,7 @@ export class NodeProcess {
       settings: this.#settings,
       clock: this.#clock,
       formats: this.#formats,
+      snapshotBytes: this.#snapshotBytes,
       life: () => this.#life,
       aliveLife: () => this.#aliveLife(),
     })

@@ -17,6 +17,8 @@ export interface Limits {
   readonly parkAfterMs: number
   readonly maxPayloadBytes: number
   readonly maxStateBytes: number
+  /** See `Snapshots`. */
+  readonly snapshotBytes: number
 }
 
 /** What the executors of one node share. A node that is reborn makes a new one. */

@@ -18,7 +18,7 @@ interface Needed {
 }
 
 /** Events are folded quickly: below this a snapshot saves nothing. */
-const LEAST_BYTES = 64 * 1024
+export const SNAPSHOT_BYTES = 64 * 1024
 
 /**
  * Writes an execution's snapshots, outside the flush: when the events since the last one outweigh it, so that all snapshots
@@ -32,7 +32,7 @@ export class Snapshots {
   readonly #isCompacting: boolean
   readonly #services: Services
   #bytesSince = 0
-  #lastBytes = LEAST_BYTES
+  #lastBytes: number
   #isWriting = false
   /** The seqs of those that were written here and count, ascending. */
   #written: number[] = []
@@ -44,6 +44,7 @@ export class Snapshots {
     this.#executionId = executionId
     this.#isCompacting = isCompacting
     this.#services = services
+    this.#lastBytes = services.limits.snapshotBytes
   }
 
   /** `isExact`: the state is what is committed, it has not run ahead. */
@@ -54,7 +55,7 @@ export class Snapshots {
     if (!isExact || this.#isWriting || this.#bytesSince < this.#lastBytes || isFinished(state.status)) return
     const snapshot = snapshotOf(state) as unknown as Json
     this.#bytesSince = 0
-    this.#lastBytes = Math.max(LEAST_BYTES, roughBytes(snapshot))
+    this.#lastBytes = Math.max(this.#services.limits.snapshotBytes, roughBytes(snapshot))
     this.#isWriting = true
     const kept = keptCheckpoints(state)
     const oldest = this.#isCompacting ? state.checkpoints.recent[0] : kept[0]

@@ -10,12 +10,13 @@ import { requestCases } from './conformance/request-cases.ts'
 import { sendCases } from './conformance/send-cases.ts'
 import { openModel, openPostgres } from './conformance/sides.ts'
 import { slotCases } from './conformance/slot-cases.ts'
+import { upkeepCases } from './conformance/upkeep-cases.ts'
 
 // The simulation proves something about the engine only as far as its model of PostgreSQL answers as PostgreSQL does.
 
 const cases = {
   ...{ ...flushCases, ...claimCases, ...nodeCases, ...requestCases, ...readCases, ...sendCases },
-  ...{ ...circuitCases, ...executionKeyCases, ...approvalCases, ...slotCases },
+  ...{ ...circuitCases, ...executionKeyCases, ...approvalCases, ...slotCases, ...upkeepCases },
 }
 
 // Every case has a database of its own.

@@ -1,10 +1,11 @@
 import type { ActionPlan, Plan } from '../../src/definition/plan.ts'
 import { isFinished, parentPath } from '../../src/engine/core/state.ts'
+import { Archive } from './archive.ts'
 import { type Effect, jsonOf } from './effects.ts'
 import { Exclusion } from './exclusion.ts'
 import { hasGivenUp, isUpset, settledKinship } from './kinship.ts'
 import { Mirror } from './mirror.ts'
-import { findExecution } from './model/reads.ts'
+import { toRow } from './model/reads.ts'
 import type { Server, Transaction, Witness } from './model/server.ts'
 import type { SimulatedNode } from './node.ts'
 import { type Named, undisturbed } from './undisturbed.ts'
@@ -27,6 +28,7 @@ export class Audit implements Witness {
   /** A failover lost acknowledged commits: what was done and then forgotten may be done again. */
   hasLostCommits = false
   readonly mirrors = new Map<string, Mirror>()
+  readonly archive: Archive
   readonly #world: World
   readonly #server: Server
   readonly #planOf: (workflowId: string) => Plan
@@ -42,6 +44,7 @@ export class Audit implements Witness {
     this.#planOf = planOf
     this.#planNamed = planNamed
     this.#isCalm = isCalm
+    this.archive = new Archive(server, (rule, what) => this.fault(rule, what))
     this.#exclusion = new Exclusion(server, (rule, what) => this.fault(rule, what))
     server.witness = this
   }
@@ -68,7 +71,8 @@ export class Audit implements Witness {
   }
 
   committed(): void {
-    for (const [id, events] of this.#server.tables.events) {
+    this.archive.committed()
+    for (const [id, events] of this.archive.events) {
       const mirror = this.mirrors.get(id) ?? this.#mirrorOf(id)
       if (mirror === null || mirror.seq === events.size) continue
       const before = mirror.seq
@@ -85,7 +89,8 @@ export class Audit implements Witness {
     this.#world.note(`the newest ${commits} commits are lost`)
     this.hasLostCommits = true
     this.mirrors.clear()
-    for (const [id, events] of this.#server.tables.events) if (events.size > 0) this.#mirrorOf(id)?.advance(events)
+    this.archive.turnedBack()
+    for (const [id, events] of this.archive.events) this.#mirrorOf(id)?.advance(events)
   }
 
   /** Promises 2, 3 and 4, at the moment in which an action acts. */
@@ -126,8 +131,9 @@ export class Audit implements Witness {
 
   /** Promise 6 and the rest, when everything has come to its end. */
   settled(workflowIsTimed: (workflowId: string) => boolean, cancelled: ReadonlySet<string>): void {
-    const { executions, inbox } = this.#server.tables
-    for (const row of executions.values()) {
+    const { inbox } = this.#server.tables
+    this.archive.settled()
+    for (const row of this.archive.rows.values()) {
       const mirror = this.mirrors.get(row.id)
       if (mirror === undefined) {
         this.fault('every row has a history', row.id)
@@ -157,12 +163,12 @@ export class Audit implements Witness {
         status !== 'cancelled' &&
         !workflowIsTimed(row.workflowId) &&
         !hasGivenUp(state) &&
-        !isUpset(this.#server, this.mirrors, cancelled, row.id)
+        !isUpset(this.archive, this.mirrors, cancelled, row.id)
       ) {
         this.#compare(mirror)
       }
     }
-    settledKinship(this.#server, this.mirrors, cancelled, (rule, what) => this.fault(rule, what))
+    settledKinship(this.archive, this.mirrors, cancelled, (rule, what) => this.fault(rule, what))
   }
 
   /** The outcome equals the undisturbed run's. */
@@ -171,8 +177,7 @@ export class Audit implements Witness {
     for (const { path, status, error } of state.steps.values()) {
       if (status === 'failed' && error?.type === 'StepInterrupted') interrupted.add(path)
     }
-    const found = findExecution(this.#server.tables, row.id) ?? row
-    const expected = undisturbed(plan, found, interrupted, this.#planNamed)
+    const expected = undisturbed(plan, row, interrupted, this.#planNamed)
     const [is, should] = [outcomeOf(state), outcomeOf(expected)]
     if (is !== should) this.fault('the outcome is that of the undisturbed run', `${is} instead of ${should}`)
   }
@@ -183,16 +188,17 @@ export class Audit implements Witness {
     for (const { counts } of this.#server.tables.statistics) {
       for (const [status, count] of Object.entries(counts.present)) counted[status] = (counted[status] ?? 0) + count
     }
-    for (const { status } of this.#server.tables.executions.values()) counted[status] = (counted[status] ?? 0) - 1
+    for (const { status } of this.archive.rows.values()) counted[status] = (counted[status] ?? 0) - 1
     const wrong = Object.entries(counted).filter(([, count]) => count !== 0)
     if (wrong.length > 0) this.fault('every change of status is counted once', JSON.stringify(wrong))
   }
 
   #mirrorOf(id: string): Mirror | null {
-    const row = findExecution(this.#server.tables, id)
-    if (row === null) return null
+    const stored = this.archive.rows.get(id)
+    if (stored === undefined) return null
+    const row = toRow(stored)
     const fault = (rule: string, what: string): void => this.fault(rule, `${id}: ${what}`)
-    const mirror = new Mirror(row, this.#planOf(row.workflowId), this.#server, fault)
+    const mirror = new Mirror(row, this.#planOf(row.workflowId), this.#server, this.archive, fault)
     this.mirrors.set(id, mirror)
     return mirror
   }

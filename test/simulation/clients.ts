@@ -80,7 +80,7 @@ export class Clients {
   /** Whose cancel was asked for, by those too who wanted its executionKey. */
   mayBeCancelled(): ReadonlySet<string> {
     const ids = new Set(this.cancelled)
-    for (const { id, workflowId, executionKey } of this.#server.tables.executions.values()) {
+    for (const { id, workflowId, executionKey } of this.#audit.archive.rows.values()) {
       if (this.#vacated.has(`${workflowId} ${executionKey}`)) ids.add(id)
     }
     return ids
@@ -89,8 +89,8 @@ export class Clients {
   /** Everybody who watches has heard of all that there is. After a failover that lost commits some may have heard of more. */
   get haveHeardAll(): boolean {
     return this.subscribers.every(({ executionId, seen }) => {
-      const { size } = this.#server.tables.events.get(executionId) ?? { size: 0 }
-      return size === 0 || seen === size || this.#audit.hasLostCommits
+      const { size } = this.#audit.archive.events.get(executionId) ?? { size: 0 }
+      return size === 0 || this.#audit.archive.retired.has(executionId) || seen === size || this.#audit.hasLostCommits
     })
   }
 
@@ -100,7 +100,7 @@ export class Clients {
       const count = this.#eventsOf(executionId).filter(
         (row) => row.type === 'signal.received' && row.text.includes(text),
       )
-      const isThere = this.#server.tables.executions.has(executionId)
+      const isThere = this.#audit.archive.rows.has(executionId)
       if (count.length > 1) this.#audit.fault('a signal is received once', `${text}: ${count.length} times`)
       if (isTaken && isThere && count.length === 0 && !this.#audit.hasLostCommits) {
         this.#audit.fault('an answer means that it is durable', `${text} was never received`)
@@ -108,7 +108,8 @@ export class Clients {
     }
     for (const subscriber of this.subscribers) {
       const last = this.#eventsOf(subscriber.executionId).length
-      if (last > 0 && subscriber.seen !== last && !this.#audit.hasLostCommits) {
+      const isGone = this.#audit.archive.retired.has(subscriber.executionId)
+      if (last > 0 && subscriber.seen !== last && !isGone && !this.#audit.hasLostCommits) {
         this.#audit.fault('a subscriber hears everything', `${subscriber.seen} of ${last}`)
       }
     }
@@ -147,8 +148,7 @@ export class Clients {
         ...(business !== null && this.#under(workflowId, business)),
       }),
     )
-    const { tables } = this.#server
-    const isDurable = tables.executions.has(execution.id) && this.#eventsOf(execution.id).length > 0
+    const isDurable = this.#audit.archive.rows.has(execution.id) && this.#eventsOf(execution.id).length > 0
     if (!isDurable && !this.#audit.hasLostCommits) {
       this.#audit.fault('an answer means that it is durable', `the start of ${execution.id}`)
     }
@@ -252,7 +252,7 @@ export class Clients {
   }
 
   #eventsOf(executionId: string) {
-    return [...(this.#server.tables.events.get(executionId)?.values() ?? [])]
+    return this.#audit.archive.eventsOf(executionId)
   }
 
   /** The first node from this one on that takes requests. */

@@ -225,10 +225,11 @@ export const posted: fc.Arbitrary<Posted> = fc
       { minLength: 1, maxLength: 5 },
     ),
     keep: fc.constantFrom(1, 2, 10),
+    compact: fc.boolean(),
     hasOutput: fc.boolean(),
     onFailure: fc.option(script, { freq: 2, nil: null }),
   })
-  .map(({ steps, timeoutMs, limits, hasRaces, extras, keep, hasOutput, onFailure }) => {
+  .map(({ steps, timeoutMs, limits, hasRaces, extras, keep, compact, hasOutput, onFailure }) => {
     const naming: Naming = { next: 0, limits, hasRaces, extras, isTimed: timeoutMs !== null }
     const named = nameAll(steps, naming, false)
     return {
@@ -236,7 +237,7 @@ export const posted: fc.Arbitrary<Posted> = fc
       definition: {
         name: 'random',
         steps: named,
-        checkpoints: { keep },
+        checkpoints: { keep, compact },
         ...(timeoutMs !== null && { timeoutMs }),
         ...(onFailure !== null && {
           onFailure: [{ id: 'last', type: 'action', config: { type: 'act', ...onFailure, value: '{{ error.type }}' } }],

@@ -2,6 +2,7 @@ import type { SubWorkflowPlan } from '../../src/definition/plan.ts'
 import { childrenOf } from '../../src/engine/core/children.ts'
 import { type Child, type ExecutionState, isFinished } from '../../src/engine/core/state.ts'
 import { planOf } from '../../src/engine/core/turn.ts'
+import type { Archive } from './archive.ts'
 import type { Mirror } from './mirror.ts'
 import type { Server } from './model/server.ts'
 import type { EventRow } from './model/tables.ts'
@@ -16,14 +17,16 @@ export class Kinship {
   readonly ordered = new Set<string>()
   readonly #mirror: Mirror
   readonly #server: Server
+  readonly #archive: Archive
   readonly #fault: Fault
   readonly #started = new Set<string>()
   #before: Readonly<Record<string, Child>> = {}
   #wasPaused = false
 
-  constructor(mirror: Mirror, server: Server, fault: Fault) {
+  constructor(mirror: Mirror, server: Server, archive: Archive, fault: Fault) {
     this.#mirror = mirror
     this.#server = server
+    this.#archive = archive
     this.#fault = fault
   }
 
@@ -68,9 +71,9 @@ export class Kinship {
     if (this.#started.has(begun)) this.#fault('a step starts exactly one child', what)
     this.#started.add(begun)
     const id: string = JSON.parse(text).executionId
-    const first = this.#server.tables.events.get(id)?.get(1)
+    const first = this.#archive.events.get(id)?.get(1)
     const parent = first === undefined ? undefined : JSON.parse(first.text).parent
-    if (this.#server.tables.executions.get(id)?.parentExecutionId !== executionId || parent?.path !== path)
+    if (this.#archive.rows.get(id)?.parentExecutionId !== executionId || parent?.path !== path)
       this.#fault('a child is there as soon as its parent says so', `${what}: ${id}`)
   }
 
@@ -80,7 +83,7 @@ export class Kinship {
     const step = state.steps.get(path!)
     const stepPlan = step && planOf(plan, step)
     if (stepPlan?.type !== 'sub_workflow' || (stepPlan as SubWorkflowPlan).mode !== 'wait') return
-    const child = this.#server.tables.executions.get(step?.child ?? '')
+    const child = this.#archive.rows.get(step?.child ?? '')
     const output = JSON.stringify(JSON.parse(text).output)
     if (child?.status === 'completed' && (child.output ?? 'null') === output) return
     this.#fault('a step waits for the end of its child', `${path}: the child is ${child?.status}, ${child?.output}`)
@@ -99,27 +102,27 @@ export class Kinship {
         ? executionId === id
         : path === of && (type === 'step.completed' || (type === 'step.failed' && error.details?.executionId === id))
     if (!isSaid) return false
-    if (!hasEnded(this.#server, id)) this.#fault('a child has ended when its parent says so', `${of}: ${id}`)
+    if (!hasEnded(this.#archive, id)) this.#fault('a child has ended when its parent says so', `${of}: ${id}`)
     return true
   }
 }
 
-const hasEnded = ({ tables }: Server, id: string): boolean =>
-  [...(tables.events.get(id)?.values() ?? [])].some(({ type }) => ends.has(type) || type === 'execution.quarantined')
+const hasEnded = (archive: Archive, id: string): boolean =>
+  archive.eventsOf(id).some(({ type }) => ends.has(type) || type === 'execution.quarantined')
 
 /** What must hold at the end between all of them. `asked`: whose cancel a client has asked for. */
 export function settledKinship(
-  server: Server,
+  archive: Archive,
   mirrors: ReadonlyMap<string, Mirror>,
   asked: ReadonlySet<string>,
   fault: Fault,
 ): void {
-  const { executions, events } = server.tables
+  const { rows, events } = archive
   const begun = new Map<string, string>()
   for (const [id, own] of events) {
     for (const { type, text } of own.values()) if (type === 'child.started') begun.set(JSON.parse(text).executionId, id)
   }
-  for (const { id, parentExecutionId, status } of executions.values()) {
+  for (const { id, parentExecutionId, status } of rows.values()) {
     if (parentExecutionId === null) continue
     if (begun.get(id) !== parentExecutionId) fault('no child without its parent’s word', id)
     const parent = mirrors.get(parentExecutionId)
@@ -129,21 +132,21 @@ export function settledKinship(
     if (known !== undefined && parent?.quarantine === null && isFinished(parent.state.status))
       fault('a parent that has ended knows no live children', `${parentExecutionId}: ${id}`)
   }
-  for (const [child, parent] of begun) if (!executions.has(child)) fault('a child stays', `${parent}: ${child}`)
+  for (const [child, parent] of begun) if (!rows.has(child)) fault('a child stays', `${parent}: ${child}`)
 }
 
 /** Something befell a child, or one of its own, that the undisturbed run does not know of. */
 export function isUpset(
-  server: Server,
+  archive: Archive,
   mirrors: ReadonlyMap<string, Mirror>,
   asked: ReadonlySet<string>,
   parent: string,
 ): boolean {
-  for (const { id, parentExecutionId } of server.tables.executions.values()) {
+  for (const { id, parentExecutionId } of archive.rows.values()) {
     if (parentExecutionId !== parent) continue
     const mirror = mirrors.get(id)
     if (mirror === undefined || mirror.hasBeenQuarantined || asked.has(id) || hasGivenUp(mirror.state)) return true
-    if (isUpset(server, mirrors, asked, id)) return true
+    if (isUpset(archive, mirrors, asked, id)) return true
   }
   return false
 }

@@ -3,6 +3,7 @@ import { effectiveRanges, fold } from '../../src/engine/core/fold.ts'
 import { bodyPath, createState, type ExecutionState } from '../../src/engine/core/state.ts'
 import { planOf } from '../../src/engine/core/turn.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
+import type { Archive } from './archive.ts'
 import { Kinship } from './kinship.ts'
 import { toEvent } from './model/reads.ts'
 import type { Server } from './model/server.ts'
@@ -28,12 +29,18 @@ export class Mirror {
   readonly #fault: (rule: string, what: string) => void
   #percentage = 0
 
-  constructor(row: ExecutionRow, plan: Plan, server: Server, fault: (rule: string, what: string) => void) {
+  constructor(
+    row: ExecutionRow,
+    plan: Plan,
+    server: Server,
+    archive: Archive,
+    fault: (rule: string, what: string) => void,
+  ) {
     this.row = row
     this.plan = plan
     this.#fault = fault
     this.state = this.#begin()
-    this.kinship = new Kinship(this, server, fault)
+    this.kinship = new Kinship(this, server, archive, fault)
   }
 
   get seq(): number {

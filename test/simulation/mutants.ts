@@ -142,8 +142,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a start does not hold its executionKey',
     file: 'test/simulation/model/execution-keys.ts',
-    from: "    yield { row: `execution key ${name}`, mode: 'exclusive' }\n",
-    to: '',
+    from: ", mode: 'exclusive' }\n    const holder",
+    to: ", mode: 'key_share' }\n    const holder",
   },
   {
     name: 'a node performs without looking at its lease',

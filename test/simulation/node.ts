@@ -7,6 +7,7 @@ import { modelCircuits } from './model/circuits.ts'
 import { modelNotifications, type PostOffice } from './model/notifications.ts'
 import type { Server } from './model/server.ts'
 import { type ModelStore, modelStore } from './model/store.ts'
+import { modelUpkeep } from './model/upkeep.ts'
 import { type Fate, Wire } from './model/wire.ts'
 import { NodeClock } from './node-clock.ts'
 import type { Body, World } from './world.ts'
@@ -16,6 +17,7 @@ export interface Surroundings {
   readonly world: World
   readonly server: Server
   readonly options: EngineOptions
+  readonly snapshotBytes: number
   /** How nodes hint each other; null: they poll alone. */
   readonly office: PostOffice | null
   readonly targets: Targets
@@ -64,7 +66,7 @@ export class SimulatedNode {
   /** A new process. */
   start(): void {
     if (!this.#body.isGone) return
-    const { world, server, options, office, targets, onEffect, onFault } = this.#around
+    const { world, server, options, snapshotBytes, office, targets, onEffect, onFault } = this.#around
     world.note(`${this.name} starts`)
     const body: Body = { stillUntil: 0, isGone: false }
     const network = {
@@ -86,10 +88,12 @@ export class SimulatedNode {
       },
       {
         clock: new NodeClock(world, body, this.#skewMs),
+        snapshotBytes,
         openStorage: async () => ({
           // What it lacks only routes ask for.
           store: this.#known(modelStore(wire)) as Store,
           circuits: modelCircuits(wire),
+          upkeep: modelUpkeep(wire),
           ...(office !== null && { notifications: modelNotifications(office, wire, body) }),
           aloneAt: null,
           prepare: async () => {},

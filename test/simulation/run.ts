@@ -29,6 +29,8 @@ export interface Outcome {
 const PATIENCE_MS = 600_000
 /** When nothing has an owner that is not alive any more: the lease and 5 s (promise 6). */
 const TAKEOVER_MS = 5_000
+const DAY_MS = 24 * 3_600_000
+const HOUSEKEEPING_MS = 400
 
 /** Runs the whole engine on as many nodes as the scenario has, through all that goes wrong in it, to the end. */
 export async function run(scenario: Scenario): Promise<Outcome> {
@@ -79,6 +81,7 @@ export async function run(scenario: Scenario): Promise<Outcome> {
           world,
           server,
           options: optionsOf(scenario),
+          snapshotBytes: scenario.snapshotBytes,
           office,
           targets,
           onEffect: (node, effect) => audit.effect(node, effect),
@@ -151,8 +154,9 @@ async function end(world: World, nodes: readonly SimulatedNode[]): Promise<void>
   for (const node of nodes) node.crash()
 }
 
-function optionsOf({ leaseMs, parkAfterMs, drainMs, lanes, maxRunning, maxAttempts }: Scenario) {
-  return { databaseUrl: 'model', leaseMs, parkAfterMs, drainMs, lanes, maxRunning, maxAttempts }
+function optionsOf({ leaseMs, parkAfterMs, drainMs, lanes, maxRunning, maxAttempts, keptMs }: Scenario) {
+  const housekeeping = { retentionDays: keptMs === null ? null : keptMs / DAY_MS, housekeepingMs: HOUSEKEEPING_MS }
+  return { databaseUrl: 'model', leaseMs, parkAfterMs, drainMs, lanes, maxRunning, maxAttempts, ...housekeeping }
 }
 
 const act = { type: 'act', configSchema: scriptSchema, secretFields: [], literalFields: [] }

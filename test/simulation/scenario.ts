@@ -81,6 +81,10 @@ export interface Scenario {
   readonly hasHints: boolean
   readonly maxRunning: number
   readonly maxAttempts: number
+  /** What an execution writes at least between two snapshots. */
+  readonly snapshotBytes: number
+  /** How long finished executions are kept; null: for ever. */
+  readonly keptMs: number | null
   readonly workflows: readonly Posted[]
   readonly acts: readonly Timed<Act>[]
   readonly faults: readonly Timed<Fault>[]
@@ -220,6 +224,8 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
   hasHints: fc.boolean(),
   maxRunning: fc.constantFrom(1, 2, 100),
   maxAttempts: fc.constantFrom(1, 2, 100),
+  snapshotBytes: fc.constantFrom(65_536, 1_000, 300),
+  keptMs: fc.constantFrom(null, null, null, 0, 1_500),
   workflows: fc.array(posted, { minLength: 1, maxLength: 2 }),
   acts: fc
     .tuple(

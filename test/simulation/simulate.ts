@@ -15,7 +15,9 @@
  * world.ts       time, and one task after another        model/      PostgreSQL: rows, locks, late commits
  * node.ts        a process with an engine in it          wire.ts     (in model/) what gets lost on the way
  * effects.ts     the action, and what it does            mirror.ts   histories, folded as they are committed
- * audit.ts       the promises, held against all of it    run.ts      one scenario from its beginning to its end
+ * audit.ts       the promises, held against all of it    archive.ts  what retention and compaction have removed
+ * kinship.ts     ... of parents and children             exclusion.ts  ... of circuits and execution keys
+ * child-workflows.ts  what sub-workflows run             run.ts      one scenario from its beginning to its end
  * subscriber.ts  who watches                             undisturbed.ts  what should have come of it
  *
  * After 5 s of trouble nothing goes wrong any more, whatever is paused is resumed, and all must come to its end.

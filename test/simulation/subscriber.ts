@@ -58,9 +58,7 @@ export class Subscriber {
       case 'event':
         return this.#hearEvent(message.seq, message.event)
       case 'lagged':
-        // Nobody is slow here and nothing is compacted.
-        this.#fault(`lagged ${JSON.stringify(message)}`)
-        return
+        return 'fromSeq' in message ? this.#passBy(message.fromSeq, message.toSeq) : undefined
       case 'error':
         this.#body = null
         return
@@ -76,8 +74,16 @@ export class Subscriber {
     this.#seen = seq
   }
 
+  /** Nobody is slow here: what is not told was removed. */
+  #passBy(from: number, to: number): void {
+    const there = this.#server.tables.events.get(this.executionId)
+    if (this.#seen !== null && from !== this.#seen + 1) this.#fault(`lagged from ${from} after ${this.#seen}`)
+    for (let seq = from; seq <= to; seq++) if (there?.has(seq)) this.#fault(`lagged over ${seq}, which is there`)
+    this.#seen = to
+  }
+
   get #committed() {
-    return this.#server.tables.events.get(this.executionId) ?? new Map()
+    return this.#audit.archive.events.get(this.executionId) ?? new Map()
   }
 
   #fault(what: string): void {

@@ -2,6 +2,7 @@ import type { Test } from 'tap'
 import { type Circuits, createCircuits } from '../../../src/repository/circuit-breakers.ts'
 import { openDatabase } from '../../../src/repository/connection.ts'
 import { createStore } from '../../../src/repository/store.ts'
+import { createUpkeep, type Upkeep } from '../../../src/repository/upkeep.ts'
 import { until } from '../../harness/condition.ts'
 import { startCutter } from '../../harness/cutter.ts'
 import { createTestStore } from '../../harness/rows.ts'
@@ -9,6 +10,7 @@ import { modelCircuits } from '../../simulation/model/circuits.ts'
 import type { LockMode } from '../../simulation/model/locks.ts'
 import { Server } from '../../simulation/model/server.ts'
 import { type ModelStore, modelStore } from '../../simulation/model/store.ts'
+import { modelUpkeep } from '../../simulation/model/upkeep.ts'
 import { type Fate, Wire } from '../../simulation/model/wire.ts'
 import { type Body, World } from '../../simulation/world.ts'
 
@@ -22,6 +24,7 @@ export interface Held {
 export interface Side {
   readonly store: ModelStore
   readonly circuits: Circuits
+  readonly upkeep: Upkeep
   /** How many rows of statistics there are. */
   counted(): Promise<number>
   /** A failover: the database no longer has this event. */
@@ -61,6 +64,7 @@ export async function openPostgres(t: Test): Promise<Side> {
   const side: Side = {
     store,
     circuits: createCircuits(database),
+    upkeep: createUpkeep(database),
     async counted() {
       const { rows } = await database.pool.query('SELECT count(*)::integer AS count FROM execution_statistics')
       return rows[0].count
@@ -142,6 +146,7 @@ export async function openModel(): Promise<Side> {
   const side: Side = {
     store,
     circuits: drive(modelCircuits(wire)),
+    upkeep: drive(modelUpkeep(wire)),
     counted: async () => tables.statistics.length,
     loseEvent: async (executionId, seq) => void tables.events.get(executionId)!.delete(seq),
     loseMarks: async (node) => {

@@ -35,13 +35,15 @@ export const keyedInboxStatement = (
   item: NewInboxItem,
 ): Statement<boolean> =>
   function* keyedInbox(transaction, tables) {
+    yield { row: `execution ${item.executionId}`, mode: 'key_share' }
     if (!tables.executions.has(item.executionId)) return false
     return yield* keyedStatement(key, made, inboxStatement(item))(transaction, tables)
   }
 
 export const inboxStatement = (item: NewInboxItem): Statement<string | null> =>
-  // biome-ignore lint/correctness/useYield: it waits for nobody
   function* insert(transaction, tables) {
+    // Held against its removal: retention spares what has an inbox.
+    yield { row: `execution ${item.executionId}`, mode: 'key_share' }
     if (!tables.executions.has(item.executionId)) return null
     return insertInbox(transaction, tables, item)
   }

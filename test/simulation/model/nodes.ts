@@ -9,8 +9,9 @@ export const registerStatement = ({ id, lanes, leaseMs }: NodeOptions): Statemen
   function* register(transaction, tables) {
     yield { row: `node ${id}`, mode: 'exclusive' }
     if (tables.nodes.has(id)) throw duplicate('nodes_pkey')
+    const { now } = transaction
     transaction.change(
-      put((all) => all.nodes, id, { id, lanes, startedAt: transaction.now, expiresAt: transaction.now + leaseMs }),
+      put((all) => all.nodes, id, { id, lanes, startedAt: now, settledAt: now, expiresAt: now + leaseMs }),
     )
     for (let lane = 0; lane < lanes; lane++) {
       transaction.change(put((all) => all.lanes, `${id}/${lane}`, 0))

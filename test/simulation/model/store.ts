@@ -10,9 +10,10 @@ import { flushStatement, markStatement } from './flush.ts'
 import * as keys from './keys.ts'
 import * as nodes from './nodes.ts'
 import * as reads from './reads.ts'
-import { remove, type Statement } from './server.ts'
+import type { Statement } from './server.ts'
 import { settleStatement, unsettledKeys } from './slots.ts'
 import type { Tables } from './tables.ts'
+import { deleteSnapshotsStatement } from './upkeep.ts'
 import type { Wire } from './wire.ts'
 import * as workflows from './workflows.ts'
 
@@ -106,14 +107,7 @@ export function modelStore(wire: Wire): ModelStore {
       })
     },
     newestSnapshot: (id, throughSeq) => ask((tables) => reads.newestSnapshot(tables, id, throughSeq)),
-    deleteSnapshotsBefore: (id, seq) =>
-      wire.send(function* deleteBefore(transaction, tables) {
-        const own = [...(tables.snapshots.get(id)?.keys() ?? [])]
-        const kept = Math.max(...own.filter((candidate) => candidate <= seq))
-        for (const old of own.filter((candidate) => candidate < kept)) {
-          transaction.change(remove((all) => all.snapshots.get(id)!, old))
-        }
-      }),
+    deleteSnapshotsBefore: (id, seq, pinned) => wire.send(deleteSnapshotsStatement(id, seq, pinned)),
     insertInbox: (item) => wire.send(keys.inboxStatement(item)),
     inboxOf: async (ids) => (ids.length === 0 ? [] : ask((tables) => reads.inbox(tables, (id) => ids.includes(id)))),
     inboxOfOwner: (node, limit) =>

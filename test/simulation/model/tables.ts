@@ -30,6 +30,8 @@ export interface NodeRow {
   /** By the database's clock, ms since 1970. */
   readonly startedAt: number
   readonly expiresAt: number
+  /** Nothing of the journal from before is leant on any more. */
+  readonly settledAt: number
   readonly lanes: number
 }
 
@@ -96,6 +98,8 @@ export class Tables {
   readonly snapshots = new Map<string, Map<number, { readonly state: string; readonly createdAt: number }>>()
   /** In the order of their ids once sorted: a commit may come after that of a later id. */
   readonly inbox = new Map<number, Omit<InboxItem, 'payload'> & { readonly payload: string }>()
+  /** Executions whose rows are gone and whose journals are going. */
+  readonly retired = new Map<string, true>()
   readonly keys = new Map<string, KeyRow>()
   /** By workflow and key: the execution that was started last under it. */
   readonly executionKeys = new Map<string, string>()
