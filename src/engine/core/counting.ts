@@ -1,6 +1,6 @@
 import type { ParallelPlan, StepPlan } from '../../definition/plan.ts'
 import { type ExecutionState, labelOf, type StepState } from './state.ts'
-import { instancePath } from './steps/step.ts'
+import { instancePath, instancesOf, isOpen } from './steps/step.ts'
 
 // What counts as done: each step of the definition once, by its weight for the percentage, by one for completedSteps.
 
@@ -44,7 +44,7 @@ function uncounted(state: ExecutionState, plan: StepPlan, path: string): number 
   if (step === undefined) return plan.weight
   if (step.status === 'skipped') return 0
   if (step.status === 'completed' && plan.type === 'parallel') return uncountedRest(state, plan, step)
-  if (step.status === 'completed' && step.runsOn !== true) return 0
+  if (step.status === 'completed' && (step.runsOn !== true || isAlive(state, plan, step))) return 0
   if (step.frame?.type === 'each') {
     const { ended, total, growth } = step.frame
     // Without items it is counted when that is known.
@@ -71,12 +71,22 @@ function isCounted(state: ExecutionState, plan: StepPlan, { path, frame }: StepS
 }
 
 /** What runs on in a parallel that is completed, or in one that is within it; what failed there is counted. */
-function uncountedRest(state: ExecutionState, plan: ParallelPlan, { path, runsOn }: StepState): number {
+function uncountedRest(state: ExecutionState, plan: ParallelPlan, step: StepState): number {
+  const isOver = step.runsOn === true && !isAlive(state, plan, step)
   const open = plan.children.filter((child) => {
-    const status = state.steps.get(instancePath(path, child))?.status
-    return status === 'completed' || (runsOn === true && status !== 'failed')
+    const status = state.steps.get(instancePath(step.path, child))?.status
+    return status === 'completed' || (isOver && status !== 'failed')
   })
-  return sum(open.map((child) => uncounted(state, child, instancePath(path, child))))
+  return sum(open.map((child) => uncounted(state, child, instancePath(step.path, child))))
+}
+
+/** Whether what runs on has not been cancelled: then it counts by itself as it ends. */
+function isAlive(state: ExecutionState, plan: StepPlan, step: StepState): boolean {
+  for (const { path } of instancesOf(plan, step)) {
+    const inside = state.steps.get(path)
+    if (inside !== undefined && isOpen(inside)) return true
+  }
+  return false
 }
 
 const sum = (list: readonly number[]): number => list.reduce((total, weight) => total + weight, 0)

@@ -56,8 +56,8 @@ export function endRestWithin(turn: Turn, scope: StepState): void {
   const isWithin = ({ step: { path } }: { step: StepState }): boolean =>
     path === scope.path || path.startsWith(`${scope.path}.`)
   for (const { plan, step } of runningOn(turn, frameOf(holder)).filter(isWithin)) {
-    addRemainder(turn.state, plan, step.path)
     for (const inside of instancesOf(plan, step)) cancel(turn, inside.plan, inside.path)
+    addRemainder(turn.state, plan, step.path)
     restEnded(turn, step)
   }
 }

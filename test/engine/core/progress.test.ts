@@ -75,6 +75,20 @@ t.test('a foreach without items that fails counts once', async (t) => {
   t.same(counts(d), [1, 3, 50])
 })
 
+t.test(
+  'what runs on after an inner join counts as it ends, though the outer join has cancelled the others',
+  async (t) => {
+    const inner = par('p', [a('x'), a('y')], { join: 'any', rest: 'continue' })
+    const outer = par('q', [inner, a('z')], { join: 'any' })
+    const d = new Driver([outer, a('after')]).start().complete('q.p.x')
+    t.same(counts(d), [1, 4, 37], 'x, and z that nobody waits for')
+    d.complete('q.p.y')
+    t.same(counts(d), [2, 4, 50])
+    d.complete('after').checkReplay(t)
+    t.same(counts(d), [3, 4, 100])
+  },
+)
+
 t.test('what a parallel goes on without counts as done', async (t) => {
   const d = new Driver([par('p', [a('x'), a('y')], { onFailure: 'continue' }), a('after')]).start()
   d.fail('p.x').complete('p.y').checkReplay(t)
