@@ -98,7 +98,7 @@ t.test(
     await dies(t, scene, { DIE_AT: 'after read inbox', UNDRIVEN: 'yes' })
     await deadAreSwept(scene)
     const { execution, history } = await endsElsewhere(t, scene)
-    t.match(execution, { status: 'failed', error: { type: 'TooManyChildren', stepPath: 'each[1000].child' } })
+    t.match(execution, { status: 'failed', error: { type: 'TooManyChildren', stepPath: /^each\[\d+\]\.child$/ } })
     t.equal(history.filter(({ type }) => type === 'child.started').length, 1_000)
     const children = `FROM workflow_executions WHERE parent_execution_id = '${execution.id}'`
     t.same(await scene.sql(`SELECT count(*)::integer AS count ${children}`), [{ count: 1_000 }])
