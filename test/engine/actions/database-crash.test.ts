@@ -38,15 +38,18 @@ async function crash(t: Test, config: object, rest: object) {
   const sql = (text: string) => withClient(url, async (client) => (await client.query(text)).rows)
   await sql('CREATE TABLE payments (id serial PRIMARY KEY, amount numeric)')
   const options = { databaseUrl: url, leaseMs: 1_000, targets: { dataSources: { main: { url } } } }
-  const engine = await startEngine(t, {}, options)
+  const before = await startEngine(t, {}, options)
   const query = 'INSERT INTO payments (amount) VALUES (5) RETURNING id, amount'
   const pay = { type: 'database_query', dataSource: 'main', query, ...config }
-  const workflow = await engine.createWorkflow({
+  const workflow = await before.createWorkflow({
     name: 'payment',
     steps: [{ id: 'pay', name: 'Pay', type: 'action', config: pay, ...rest }],
   })
+  // Were it there, it would take the execution from a victim that is slower than its lease.
+  await before.stop()
   const died = await runVictim({ DATABASE_URL: url, WORKFLOW_ID: workflow.id })
   t.equal(died, 'SIGKILL', 'it came to the point where it dies')
+  const engine = await startEngine(t, {}, options)
   const { items } = await engine.store.listExecutions({ workflowId: workflow.id }, 10)
   const { id } = items[0]!
   const execution = await ended(engine, id)
