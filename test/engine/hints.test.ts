@@ -1,8 +1,9 @@
 /** Nodes that never poll: what a subscriber hears of another node's execution, its node was told. */
 import t from 'tap'
 import { channelOf } from '../../src/repository/notifications.ts'
+import { until } from '../harness/condition.ts'
 import { Notified } from '../harness/notified.ts'
-import { call, echo, latch, run } from './running-engine.ts'
+import { call, echo, ended, latch, run } from './running-engine.ts'
 import { follow, listeners, listeningLog, openNodes, seqsOf, sleeper } from './telling-nodes.ts'
 
 // Many engines, one after the other, on a machine that may be busy.
@@ -72,24 +73,24 @@ t.test('a subscriber goes on hearing an execution that its own node gives away',
 
 t.test('a watcher of a workflow hears of the changes that other nodes commit', async (t) => {
   const log = listeningLog()
-  const { databaseUrl, start } = await openNodes(t)
-  const notified = await Notified.open(t, databaseUrl)
+  const { start } = await openNodes(t)
   const watching = await start({}, { log })
   const owner = await start()
   const workflow = await owner.createWorkflow({ name: 'watched', steps: [echo('a')] })
   await log.until('listening for what other nodes tell')
-  const statuses: string[] = []
-  const done = latch()
+  const heard = new Map<string, string[]>()
   watching.feed.subscribeWorkflow(workflow.id, (message) => {
     if (message.type !== 'execution') return
-    statuses.push(`${message.seq} ${message.status}`)
-    if (message.status === 'completed') done.open()
+    heard.set(message.executionId, [...(heard.get(message.executionId) ?? []), `${message.seq} ${message.status}`])
   })
-  await notified.until((heard) => heard.some(({ payload }) => payload.includes(workflow.id)))
-  const id = await owner.startExecution(workflow.id)
-  await done.promise
-  const [started, completed] = [1, (await seqsOf(owner, id)).length]
-  t.same(statuses, [`${started} running`, `${completed} completed`])
+  // Until the owner has heard that somebody watches, it tells nobody.
+  await until('one is heard from its start to its end', async () => {
+    await ended(owner, await owner.startExecution(workflow.id))
+    return [...heard.values()].some((statuses) => statuses.length === 2)
+  })
+  const [executionId, statuses] = [...heard].find(([, changes]) => changes.length === 2)!
+  const completed = (await seqsOf(owner, executionId)).length
+  t.same(statuses, ['1 running', `${completed} completed`])
 })
 
 t.test('what nobody watches is told to nobody, and no longer when nobody watches any more', async (t) => {
