@@ -1,4 +1,5 @@
 import type { Fact } from './core/event.ts'
+import { isQueued } from './core/slots.ts'
 import { type ExecutionState, isFinished } from './core/state.ts'
 import type { Services } from './services.ts'
 import type { Timers } from './timers.ts'
@@ -36,7 +37,7 @@ export class Parking {
     if (!this.#executor.isQuiet()) return
     if (isDraining) return this.#executor.record({ type: 'execution.released', data: { reason: 'drain' } })
     const { clock, limits } = this.#services
-    if (state.status === 'pending' && state.requested === null && state.startAt !== null) {
+    if (state.status === 'pending' && state.requested === null && state.startAt !== null && !isQueued(state.slot)) {
       // It was claimed by the database's clock, which may be ahead of ours.
       return this.#timers.set('start', state.startAt, () => this.#executor.look())
     }
@@ -52,7 +53,8 @@ export class Parking {
   #leaving(state: ExecutionState, parkAt: number): Fact | null {
     const isRunning = state.status === 'running'
     if (!isRunning && !this.#hasReadInbox) return null
-    if (state.status === 'paused' || isFinished(state.status))
+    const isInLine = state.status === 'pending' && isQueued(state.slot)
+    if (state.status === 'paused' || isInLine || isFinished(state.status))
       return { type: 'execution.released', data: { reason: 'idle' } }
     const wakeAt = parkingTime(state, this.#timers.earliest(), parkAt)
     return wakeAt === undefined ? null : { type: 'execution.parked', data: { wakeAt } }

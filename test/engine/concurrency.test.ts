@@ -3,6 +3,7 @@ import type { Json } from '../../src/definition/json.ts'
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
 import { until } from '../harness/condition.ts'
 import { createTestDatabase } from '../harness/database.ts'
+import { withClient } from '../harness/server.ts'
 import { type Calls, call, echo, ended, journalOf, latch, run, seen, startEngine, typesOf } from './running-engine.ts'
 
 // Many executions that wait for each other, on a machine that may be busy.
@@ -306,4 +307,29 @@ t.test('slots are shared by all nodes', async (t) => {
   for (const id of ids) t.match(await ended(engines[0]!, id), { status: 'completed' })
   t.ok(shop.most() <= 2)
   await until('all is settled', async () => (await engines[0]!.store.unsettledKeys(-60_000, 10)).length === 0)
+})
+
+t.test('an execution in line that was claimed for nothing is let go, and starts when it is its turn', async (t) => {
+  const { url: databaseUrl } = await createTestDatabase(t)
+  const shop = workshop()
+  const engine = await startEngine(t, { work: shop.work }, { databaseUrl })
+  const concurrency = { concurrency: { limit: 1 } }
+  const [first, second] = (await startAll(engine, [call('work')], [1, 2], concurrency)) as [string, string]
+  await until('the first works', async () => shop.within.has(first))
+  const isLetGo = async () => {
+    const row = await engine.store.findExecution(second)
+    return engine.gauges.running() === 1 && row!.owner === null && row!.wakeAt! > Date.now()
+  }
+  await until('the second has left', isLetGo)
+  const before = (await journalOf(engine, second)).length
+  // As a claim that saw an item of the inbox just before its last owner answered it.
+  await withClient(databaseUrl, (client) =>
+    client.query('UPDATE workflow_executions SET wake_at = 0 WHERE id = $1', [second]),
+  )
+  await until('it has come back', async () => (await journalOf(engine, second)).length > before)
+  await until('and left', isLetGo)
+  t.match((await journalOf(engine, second)).at(-1), { type: 'execution.released', data: { reason: 'idle' } })
+  t.match(await engine.getProgress(second), { status: 'pending', queued: { key: '' } })
+  for (const id of [first, second]) shop.letGo(id)
+  t.match(await ended(engine, second), { status: 'completed', output: 'done' })
 })
