@@ -168,7 +168,7 @@ export const approvalRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine 
         idempotencyKey: request.headers['idempotency-key'],
       })
       markReplayed(reply, replayed)
-      return reply.code(effective || replayed ? 200 : 202).send(resourceOf(approval))
+      return reply.code(effective ? 200 : 202).send(resourceOf(approval))
     },
   )
 }

@@ -1,5 +1,6 @@
 /** Approvals over REST: what is listed, what may be decided, and what a second decision hears. */
 import t from 'tap'
+import { until } from '../harness/condition.ts'
 import { echo, gateStep, newGate, startApi, unknownId } from './api.ts'
 
 const api = await startApi(t)
@@ -113,6 +114,24 @@ t.test('under an Idempotency-Key a decision is made once', async (t) => {
   const late = { 'idempotency-key': `late ${id}` }
   for (const attempt of ['it came too late', 'and hears so again'])
     t.match(await decide(id, { decision: 'reject' }, late), { status: 409, body: { code: 'APPROVAL_CLOSED' } }, attempt)
+})
+
+t.test('a decision that is not taken within 5 s is answered with 202, and so is its repeat', async (t) => {
+  const { executionId, id } = await asked([ask()])
+  const { store } = api.engine
+  const { inboxOf, inboxOfOwner } = store
+  // The owner hears of nothing.
+  store.inboxOf = store.inboxOfOwner = async () => []
+  const headers = { 'idempotency-key': `slow ${id}` }
+  const first = decide(id, { decision: 'approve' }, headers)
+  await until('it is posted', async () => (await inboxOf([executionId])).length === 1)
+  const repeat = decide(id, { decision: 'approve' }, headers)
+  const answer = { status: 202, body: { status: 'open', decidedBy: null } }
+  t.match(await first, answer)
+  t.match(await repeat, { ...answer, headers: { 'idempotency-replayed': 'true' } })
+  Object.assign(store, { inboxOf, inboxOfOwner })
+  t.match(await ended(executionId), { status: 'completed', output: { decision: 'approved' } })
+  t.match(await decide(id, { decision: 'approve' }, headers), { status: 200, body: { status: 'approved' } })
 })
 
 t.test('an approval of an execution that was cancelled cannot be decided', async (t) => {
