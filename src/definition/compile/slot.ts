@@ -2,8 +2,8 @@ import type { Json, JsonObject } from '../json.ts'
 import { pointerTo } from '../json-pointer.ts'
 import type { Concurrency } from '../schema-fields.ts'
 import { type OnLimit, onLimits, type SlotPlan } from '../slot.ts'
-import { compileTemplateInto, type Template, type TemplateFindings } from '../template.ts'
 import type { Compilation, Draft, LiteralSlot } from './draft.ts'
+import { templateAt } from './template-at.ts'
 
 /** A slot as a definition has it, and where each part of it is written. */
 export interface SlotSource {
@@ -72,13 +72,4 @@ function holdersAround(draft: Draft, { scope, key }: LiteralSlot): Draft[] {
     if (slot !== undefined && slot.scope === scope && slot.key === key) around.push(inner.parent)
   }
   return around
-}
-
-function templateAt(value: Json, pointer: string, draft: Draft, all: Compilation): Template {
-  const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
-  const template = compileTemplateInto(findings, value, { names: all.names, locals: draft.locals })
-  for (const fault of findings.faults) all.faults.push({ ...fault, pointer: pointer + fault.pointer })
-  for (const { stepId, pointer: place } of findings.references)
-    draft.references.push({ stepId, pointer: pointer + place })
-  return template
 }

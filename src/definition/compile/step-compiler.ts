@@ -4,11 +4,12 @@ import { pointerTo } from '../json-pointer.ts'
 import type { SequentialPlan, StepPlan } from '../plan.ts'
 import type { SlotPlan } from '../slot.ts'
 import type { Body } from '../steps/sequential.ts'
-import { compileTemplateInto, type Template, type TemplateFindings } from '../template.ts'
+import type { Template } from '../template.ts'
 import type { Compilation, Draft } from './draft.ts'
 import { compileAt } from './expression-at.ts'
 import { compileSlot } from './slot.ts'
 import { compileBody, compileList } from './steps.ts'
+import { templateAt } from './template-at.ts'
 
 /** What a step type's `compile` works with: the step as it was written, and the ways to compile what its config holds. */
 export class StepCompiler {
@@ -59,14 +60,7 @@ export class StepCompiler {
   /** A template anywhere in config; `undefined` renders to undefined. */
   template(value: Json | undefined, keys: readonly (string | number)[]): Template | null {
     if (value === undefined) return null
-    const { draft, all } = this
-    const pointer = this.#at(keys)
-    const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
-    const template = compileTemplateInto(findings, value, { names: all.names, locals: draft.locals })
-    for (const fault of findings.faults) all.faults.push({ ...fault, pointer: pointer + fault.pointer })
-    for (const { stepId, pointer: place } of findings.references)
-      draft.references.push({ stepId, pointer: pointer + place })
-    return template
+    return templateAt(value, this.#at(keys), this.draft, this.all)
   }
 
   /** The slot that the step needs, its key in a field of config: one with that name at a time in the namespace. */

@@ -5,13 +5,13 @@ import { didYouMean } from '../nearest.ts'
 import type { SequentialPlan } from '../plan.ts'
 import type { Body } from '../steps/sequential.ts'
 import type { Mutable } from '../steps/step-language.ts'
-import { compileTemplateInto, type TemplateFindings } from '../template.ts'
 import { compileCompensation } from './aftermath.ts'
 import type { Compilation, Draft, StepPlanDraft } from './draft.ts'
 import { compileAt } from './expression-at.ts'
 import { stepFaults } from './shapes.ts'
 import { compileConcurrency } from './slot.ts'
 import { StepCompiler } from './step-compiler.ts'
+import { templateAt } from './template-at.ts'
 
 /** Most steps of a definition, and how deep they may nest. */
 export const MAX_STEPS = 10_000
@@ -167,11 +167,7 @@ function compileOutcome(step: JsonObject, draft: Draft, all: Compilation): void 
   const pointer = pointerTo(draft.pointer, 'output')
   if (draft.plan.type === 'condition' && draft.plan.branches === null)
     all.faults.push({ pointer, message: 'is for a condition with branches: what this one finds is its output' })
-  const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
-  draft.plan.outcome = compileTemplateInto(findings, step.output, { names: all.names, locals: draft.locals })
-  for (const fault of findings.faults) all.faults.push({ ...fault, pointer: pointer + fault.pointer })
-  for (const { stepId, pointer: place } of findings.references)
-    draft.references.push({ stepId, pointer: pointer + place, isLate: true })
+  draft.plan.outcome = templateAt(step.output, pointer, draft, all, { isLate: true })
 }
 
 function compileConfig(step: JsonObject, config: JsonObject, draft: Draft, all: Compilation): void {
