@@ -138,6 +138,7 @@ function rootDraft(): Draft {
     name: '',
     parent: null,
     children: [],
+    isLeaf: false,
     position: 0,
     number: 1,
     weight: 1,

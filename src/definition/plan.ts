@@ -80,6 +80,8 @@ export interface StepPlanBase {
   readonly parent: CompositePlan | ActionPlan | SubWorkflowPlan | null
   /** All steps directly inside, bodies included, in the order of the document. */
   readonly children: readonly StepPlan[]
+  /** It is counted, makes a checkpoint, and is what progress shows as the current step; what stands within it counts for nothing. */
+  readonly isLeaf: boolean
   /** Index among the parent's children (of its branch, in a condition). */
   readonly position: number
   /** 1-based number among the definition's leaf steps in document order; for a composite that of its first leaf. */

@@ -4,6 +4,7 @@ import { CairnError } from '../errors.ts'
 import type { ApprovalView } from '../repository/approvals.ts'
 import type { Keyed } from '../repository/idempotency.ts'
 import type { ApprovalDecision } from './core/event.ts'
+import { stepIdOf } from './core/state.ts'
 import type { NodeParts } from './node-life.ts'
 import { ANSWER_WITHIN_MS, answers, type Requests } from './requests.ts'
 
@@ -94,7 +95,7 @@ export class Approvals {
 
   async #planOf({ workflowId, workflowVersion, path }: ApprovalView): Promise<ApprovalPlan> {
     const { steps } = await this.#parts.plans.get(workflowId, workflowVersion)
-    return steps.get(path.slice(path.lastIndexOf('.') + 1)) as ApprovalPlan
+    return steps.get(stepIdOf(path)) as ApprovalPlan
   }
 
   /** Before anything is stored. Who rejects need not fill in the form. */

@@ -1,14 +1,14 @@
 import type { Plan } from '../definition/plan.ts'
 import type { StatisticsDelta, StepCount } from '../repository/tally.ts'
 import type { Event } from './core/event.ts'
-import { type ExecutionState, isFinished } from './core/state.ts'
+import { type ExecutionState, isFinished, stepIdOf } from './core/state.ts'
 import type { RowImage } from './row-image.ts'
 
 /** What an event adds to the statistics of its step, if anything: attempts of actions count, conditions do not. */
 export function stepCountOf(plan: Plan, event: Event): StepCount | null {
   if (event.type !== 'step.completed' && event.type !== 'step.failed') return null
   // By its path: an iteration that is over has left the state.
-  const stepId = event.path.slice(event.path.lastIndexOf('.') + 1)
+  const stepId = stepIdOf(event.path)
   if (plan.steps.get(stepId)?.type !== 'action') return null
   const { durationMs } = event.data
   if (event.type === 'step.completed') {

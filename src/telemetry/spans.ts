@@ -1,6 +1,7 @@
 import { type Context, context, type Span, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api'
 import type { AttemptOutcome, AttemptSubject } from '../engine/attempt.ts'
 import type { ExecutionError, JournalEvent } from '../engine/core/event.ts'
+import { stepIdOf } from '../engine/core/state.ts'
 import type { AttemptTrace } from '../engine/observer.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
@@ -138,7 +139,7 @@ export class Spans {
 
   /** A step without attempts, such as a condition, begins and ends with its event. */
   #momentary(row: ExecutionRow, live: Live, { path, at }: JournalEvent): Span {
-    const id = path?.slice(path.lastIndexOf('.') + 1) ?? ''
+    const id = path === null ? '' : stepIdOf(path)
     const attributes = { 'cairn.execution.id': row.id, 'cairn.step.id': id, 'cairn.step.path': path ?? '' }
     return this.#tracer.startSpan(`step ${id}`, { attributes, startTime: timeOf(at) }, live.context)
   }

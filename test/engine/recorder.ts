@@ -27,6 +27,7 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
     compensation: null,
     isAftermath: false,
     isRepeated: false,
+    isLeaf: false,
     children: [],
     slot: null,
   }
@@ -47,6 +48,7 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
     const step = {
       ...base,
       type: 'action',
+      isLeaf: true,
       id,
       name: `Step ${id}`,
       parent: root,

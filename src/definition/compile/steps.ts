@@ -88,7 +88,7 @@ export function register(draft: Draft, all: Compilation): void {
   }
 }
 
-/** A draft with what every step has; weight and number follow when the tree is complete. */
+/** A draft with what every step has; weight, number and what is a leaf follow when the tree is complete. */
 export function draftOf(step: JsonObject, type: StepType, place: Place): Draft {
   const id = typeof step.id === 'string' ? step.id : ''
   const plan = {
@@ -97,6 +97,7 @@ export function draftOf(step: JsonObject, type: StepType, place: Place): Draft {
     name: typeof step.name === 'string' ? step.name : id,
     parent: place.parent?.plan ?? null,
     children: [],
+    isLeaf: false,
     position: place.position,
     number: 0,
     weight: 0,

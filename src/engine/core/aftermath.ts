@@ -4,7 +4,7 @@ import { mayComplete } from './children.ts'
 import type { Command } from './command.ts'
 import { dataOf, outputOf, resolve } from './data.ts'
 import type { Compensating, ExecutionError, StepResult } from './event.ts'
-import { bodyPath, type ExecutionState, type StepState } from './state.ts'
+import { bodyPath, type ExecutionState, type StepState, stepIdOf } from './state.ts'
 import { cancel, forget, reach } from './steps/step.ts'
 import { giveUpDeadline } from './timeouts.ts'
 import type { Turn } from './turn.ts'
@@ -129,7 +129,7 @@ const ON_FAILURE = bodyPath('', 'onFailure')
 function stepOf(plan: Plan, state: ExecutionState, { path, kept }: Completion): StepState {
   const present = state.steps.get(path)
   if (present !== undefined || kept === undefined) return present!
-  const id = path.slice(path.lastIndexOf('.') + 1)
+  const id = stepIdOf(path)
   if (!plan.steps.has(id)) throw new Error(`no step stands at "${path}"`)
   const times = { startedAt: null, firstStartedAt: null, completedAt: state.at, dueAt: null }
   const step: StepState = {

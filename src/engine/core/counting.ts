@@ -51,12 +51,7 @@ function uncounted(state: ExecutionState, plan: StepPlan, path: string): number 
     if (growth === undefined) return total === 0 ? 0 : plan.weight * (1 - ended / total)
     return plan.weight - growth.counted
   }
-  if (
-    step.frame === undefined ||
-    step.frame.type === 'loop' ||
-    step.frame.type === 'approval' ||
-    plan.children.length === 0
-  )
+  if (plan.isLeaf || step.frame === undefined || step.frame.type === 'loop' || plan.children.length === 0)
     return plan.weight
   const open = plan.children.filter((child) => !isCounted(state, plan, step, child))
   return sum(open.map((child) => uncounted(state, child, instancePath(path, child))))

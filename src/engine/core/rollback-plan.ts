@@ -1,7 +1,7 @@
 import type { Plan, StepPlan } from '../../definition/plan.ts'
 import { type Completion, undoneBy } from './aftermath.ts'
 import { childrenOf, regroup } from './children.ts'
-import { bodyPath, type Checkpoint, type Child, type ExecutionState, type StepStatus } from './state.ts'
+import { bodyPath, type Checkpoint, type Child, type ExecutionState, type StepStatus, stepIdOf } from './state.ts'
 
 /** A step in a plan, as it stands now. */
 export interface PlannedStep {
@@ -73,7 +73,7 @@ export function planRollback(
 }
 
 function compensatedAt(plan: Plan, path: string) {
-  const id = path.slice(path.lastIndexOf('.') + 1)
+  const id = stepIdOf(path)
   const { name } = plan.steps.get(id)!
   return { path, id, name, status: 'completed' as const, compensation: bodyPath(path, 'compensate') }
 }

@@ -282,5 +282,8 @@ export const bodyPath = (owner: string, label: string | number): string => `${ow
 export const parentPath = (path: string): string =>
   path.slice(0, Math.max(0, path.lastIndexOf(path.endsWith(']') ? '[' : '.')))
 
+/** The id of the step at the path. */
+export const stepIdOf = (path: string): string => path.slice(path.lastIndexOf('.') + 1)
+
 /** Which body of its owner stands at the path. */
 export const labelOf = (path: string): string => path.slice(path.lastIndexOf('[') + 1, -1)

@@ -216,8 +216,7 @@ export const instancePath = (parent: string, child: StepPlan): string =>
 /** Forgets a step and all inside it: an iteration that is over. */
 export function forget(turn: Turn, plan: StepPlan, path: string): void {
   forgetInside(turn, plan, path)
-  const isLeaf = plan.children.length === 0 || plan.type === 'approval'
-  const isCounted = isLeaf && !plan.isRepeated && !plan.isAftermath
+  const isCounted = plan.isLeaf && !plan.isRepeated && !plan.isAftermath
   if (isCounted && turn.state.steps.get(path)?.status === 'completed') markCounted(turn.state, plan.number)
   turn.state.steps.delete(path)
 }
