@@ -26,7 +26,7 @@ const statements = [
   ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000)`,
   // The line of a key, and how many hold it.
   'CREATE INDEX concurrency_slots_line ON concurrency_slots (namespace, scope, key, state, turn, place)',
-  // Whose limit counts: the newest asker's; and the list.
+  // Whose limit counts: the newest asker's.
   'CREATE INDEX concurrency_slots_newest ON concurrency_slots (namespace, scope, key, place)',
   // What is still to be settled: hardly ever anything.
   `CREATE INDEX concurrency_slots_unsettled ON concurrency_slots (changed_at) WHERE state IN ('asked', 'released')`,

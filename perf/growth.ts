@@ -2,7 +2,8 @@
  * How the cost of a step grows with what surrounds it: definitions of 10 to 10,000 steps, `parallel` of 10 to 9,999 branches,
  * nests 1 to 50 deep, outputs of 100 bytes to 100 KB. `node perf/growth.ts`; `--only width`, `--quick`, `--json`.
  *
- * Each round runs about as many steps, so that a step that costs more the larger its surroundings are shows as fewer steps/s. `loop ms` is the longest time for which the event loop stood still, `bytes` how many bytes of WAL a byte of output took.
+ * Each round runs about as many steps, so that a step that costs more the larger its surroundings are shows as fewer steps/s.
+ * `loop ms` is the longest time for which the event loop stood still, `bytes` how many bytes of WAL a byte of output took.
  */
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'

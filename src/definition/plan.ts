@@ -80,7 +80,7 @@ export interface StepPlanBase {
   readonly parent: CompositePlan | ActionPlan | SubWorkflowPlan | null
   /** All steps directly inside, bodies included, in the order of the document. */
   readonly children: readonly StepPlan[]
-  /** It is counted, makes a checkpoint, and is what progress shows as the current step; what stands within it counts for nothing. */
+  /** It is counted, makes a checkpoint, and is what progress shows as the current step; what stands within counts for nothing. */
   readonly isLeaf: boolean
   /** Index among the parent's children (of its branch, in a condition). */
   readonly position: number

@@ -1,6 +1,9 @@
 import type { Template } from './template.ts'
 
-/** What becomes of who asks for a slot when there is none: it waits; it fails; the oldest go, and it waits; its execution is cancelled. */
+/**
+ * What becomes of who asks for a slot when there is none: it waits; it fails; the oldest go, and it waits; its execution is
+ * cancelled.
+ */
 export const onLimits = ['queue', 'reject', 'cancel_running', 'cancel_new'] as const
 export type OnLimit = (typeof onLimits)[number]
 

@@ -16,7 +16,10 @@ import { scheduled } from './scheduled.ts'
 /** The format that brought sub-workflows. */
 const CHILD_FORMAT = 2
 
-/** Which workflow a step starts: answers with `child.started`, whose append brings the child's row and first event, or `step.failed`. */
+/**
+ * Which workflow a step starts: answers with `child.started`, whose append brings the child's row and first event, or
+ * `step.failed`.
+ */
 export const childStart: LookUp<SubWorkflowPlan> = async (seeker, plan, step) => {
   const { row, services } = seeker
   try {

@@ -83,12 +83,11 @@ function addressOf({ addressedBy }: EmitPlan, to: JsonObject, self: string): Add
 
 function idsOf(given: Json | undefined): string[] {
   const ids = [...new Set(Array.isArray(given) ? given : [given])]
-  const bad = ids.find((id) => typeof id !== 'string' || !uuid.test(id))
-  if (ids.length > 0 && ids.every((id) => id !== bad)) return checkedCount(ids as string[])
-  if (ids.length === 0) return []
+  const bad = ids.findIndex((id) => typeof id !== 'string' || !uuid.test(id))
+  if (bad < 0) return checkedCount(ids as string[])
   throw new EmitFault(
     'ValidationError',
-    `to.executionId must be an id of an execution, or a list of them, and holds ${JSON.stringify(bad) ?? 'nothing'}`,
+    `to.executionId must be an id of an execution, or a list of them, and holds ${JSON.stringify(ids[bad]) ?? 'nothing'}`,
   )
 }
 

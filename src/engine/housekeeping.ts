@@ -57,7 +57,7 @@ export class Housekeeping {
     const { upkeep, clock, log, compaction, life } = this.#options
     const isStopped = (): boolean => this.#isStopped
     try {
-      await life()?.settling.sweep()
+      await life()?.slotSettling.sweep()
       const now = await this.#settling.round(life())
       const horizon = (await upkeep.settledHorizon()) - CLOCK_ERROR_MS
       await compaction.run({ upkeep, clock, isStopped }, now, horizon)

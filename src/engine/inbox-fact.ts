@@ -7,7 +7,6 @@ import { findCheckpoint } from './core/checkpoint.ts'
 import { type ControlAction, refusalOf } from './core/control.ts'
 import type { ApprovalDecision, Fact, Refusal } from './core/event.ts'
 import { type Checkpoint, type ExecutionState, isFinished } from './core/state.ts'
-import { slotFact } from './slots.ts'
 
 /** A rollback that can be met: it needs the state at the checkpoint, which only the database has. */
 export interface RollbackRequest {
@@ -50,6 +49,13 @@ export function factOf(
     type: 'fact',
     fact: { type: eventOfAction[item.kind], data: { requestId, ...(reason !== undefined && { reason }) } },
   }
+}
+
+/** What the line has decided. */
+function slotFact({ path, ticket, holders, outcome }: SlotNews): Fact {
+  const where = path === '' ? {} : { path }
+  if (holders === undefined) return { type: 'slot.granted', ...where, data: { ticket } }
+  return { type: 'slot.refused', ...where, data: { ticket, holders, outcome: outcome ?? 'fail' } }
 }
 
 /** The first decision counts; an execution that has ended, or is quarantined, takes none. */

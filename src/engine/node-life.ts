@@ -26,7 +26,8 @@ import { OwnedExecutions } from './owned-executions.ts'
 import { Ownership } from './ownership.ts'
 import type { Plans } from './plans.ts'
 import type { Secrets } from './secrets.ts'
-import { linesOf, SlotSettling } from './slots.ts'
+import { linesOf } from './slot-rows.ts'
+import { SlotSettling } from './slot-settling.ts'
 
 /** What outlives a life of the node. */
 export interface NodeParts {
@@ -64,7 +65,7 @@ export class NodeLife {
   readonly ownership: Ownership
   readonly claiming: Claiming
   readonly hints: Hints | null
-  readonly settling: SlotSettling
+  readonly slotSettling: SlotSettling
   readonly #lanes: readonly LaneWriter[]
   readonly #parts: NodeParts
   #draining: Promise<void> | null = null
@@ -85,7 +86,7 @@ export class NodeLife {
         log.warn({ err: error, appends, attempt }, 'flush not answered; the same rows are sent again'),
     })
     const tellOwner = (executionId: string): void => this.tellOwner(executionId)
-    this.settling = new SlotSettling({ store, clock, log, tellOwner, everyMs: 4 * pollMs })
+    this.slotSettling = new SlotSettling({ store, clock, log, tellOwner, everyMs: 4 * pollMs })
     this.owned = new OwnedExecutions(this.#services(), parts.plans)
     this.claiming = new Claiming({
       ...{ store, clock, log, maxRunning, maxHeldBytes },
@@ -149,7 +150,7 @@ export class NodeLife {
     const error = new CairnError('ENGINE_STOPPING')
     this.owned.drop(error)
     this.journal.close(error)
-    await Promise.all([this.#closeLanes(), this.settling.stop()])
+    await Promise.all([this.#closeLanes(), this.slotSettling.stop()])
     await this.ownership.stop()
     if (!isAllGiven) this.hints?.claimable()
     await this.hints?.stop()
@@ -160,7 +161,7 @@ export class NodeLife {
     this.ownership.end()
     this.journal.close(error)
     this.owned.drop(error)
-    await Promise.all([this.#closeLanes(), this.hints?.end(), this.settling.stop()])
+    await Promise.all([this.#closeLanes(), this.hints?.end(), this.slotSettling.stop()])
   }
 
   #after(ms: number): Promise<void> {
@@ -198,7 +199,7 @@ export class NodeLife {
       mayPerform: this.ownership.mayPerform,
       onCommitted: (executor: Executor, append: Append) => this.#tell(executor, append),
       onLeft: (executor: Executor) => this.#forget(executor),
-      settleSlots: (row: ExecutionRow, state: ExecutionState) => this.settling.settle(linesOf(row, state)),
+      settleSlots: (row: ExecutionRow, state: ExecutionState) => this.slotSettling.settle(linesOf(row, state)),
       pokeInbox: (executionId: string) => this.owned.poke(executionId),
     }
   }
@@ -229,7 +230,7 @@ export class NodeLife {
     this.hints?.committed(id, append.events.at(-1)!.seq)
     for (const { executionId } of append.sends ?? []) this.tellOwner(executionId)
     if (append.also !== undefined) this.claimSoon()
-    if (append.asks !== undefined) this.settling.committed(append)
+    if (append.asks !== undefined) this.slotSettling.committed(append)
     logCommitted(log, row, append)
     observer.committed(row, append)
     const image = append.insert ?? append.row

@@ -15,7 +15,7 @@ import type { Accompanying } from './facts.ts'
 import { roughBytes } from './json-size.ts'
 import { askAgainIn, type Finding, isWorthAsking } from './look-up.ts'
 import type { Services } from './services.ts'
-import { slotAsk, slotRelease, slotsToFree } from './slots.ts'
+import { slotAsk, slotRelease, slotsToFree } from './slot-rows.ts'
 
 /**
  * A child that ends while it is asked may have looked at its parent before that was back in service, and told nothing: it is
@@ -25,8 +25,8 @@ const ASK_TIMES = 5
 const ASK_AGAIN_MS = 1_000
 
 /**
- * What an execution does to others: it starts children, emits signals and sends messages, each in the very append that records why. A look-up
- * comes before; it changes nothing, and whoever has the execution next makes it again.
+ * What an execution does to others: it starts children, emits signals and sends messages, each in the very append that records
+ * why. A look-up comes before; it changes nothing, and whoever has the execution next makes it again.
  */
 export class Outgoing {
   readonly #row: ExecutionRow

@@ -134,8 +134,9 @@ export class OwnedExecutions {
   }
 
   /**
-   * Reads the inbox and hands out what is there; rejects as `read` does. `asked`: whose inboxes it reads to their end. An execution that came here meanwhile is handed
-   * nothing: another node may have had it since the read was sent, and answered what was read. Claimed, it is read anew.
+   * Reads the inbox and hands out what is there; rejects as `read` does. `asked`: whose inboxes it reads to their end. An
+   * execution that came here meanwhile is handed nothing: another node may have had it since the read was sent, and answered
+   * what was read. Claimed, it is read anew.
    */
   async readInbox(read: () => Promise<readonly InboxItem[]>, asked: readonly string[] = []): Promise<void> {
     this.#reads += 1

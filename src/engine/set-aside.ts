@@ -7,7 +7,7 @@ import type { AppendedEvent } from './draft.ts'
 import { encode } from './encode.ts'
 import { errorFact } from './error-fact.ts'
 import type { Services } from './services.ts'
-import { allSlots } from './slots.ts'
+import { allSlots } from './slot-rows.ts'
 
 /** Puts a state out of service; its event, which is never folded. */
 export function quarantined(state: ExecutionState, error: ExecutionError, at: number): AppendedEvent {

@@ -4,6 +4,7 @@ import type { ApprovalStatus } from '../engine/core/approvals.ts'
 import { type ArrayColumn, arrayParameters, cast, insertFrom, textArray, unnest } from './array-columns.ts'
 import type { Database } from './connection.ts'
 import { decodeCursor, type Page, page } from './cursor.ts'
+import type { FlushPart } from './flush-part.ts'
 import type { ApprovalsTable } from './tables.ts'
 
 /** What somebody is asked to decide, or was, as the journal has it. All times are ms since 1970. */
@@ -47,13 +48,6 @@ export interface ApprovalChanges {
   readonly closed: readonly ApprovalClosing[]
 }
 
-/** What a flush has beside the rest: its clause takes `parameters` from the one numbered `first` on, behind `complete`. */
-export interface Part {
-  readonly name: string
-  readonly parameters: readonly string[]
-  readonly clause: (first: number) => string
-}
-
 const jsonOrNull = (value: Json): string | null => (value === null ? null : JSON.stringify(value))
 
 const closingColumns: readonly ArrayColumn<ApprovalClosing>[] = [
@@ -80,17 +74,17 @@ const approvalColumns: readonly ArrayColumn<ApprovalRow>[] = [
   { name: 'due_at', type: 'bigint', of: ({ dueAt }) => dueAt },
 ]
 
-const nothing: readonly Part[] = []
+const nothing: readonly FlushPart[] = []
 
 /** The parts of a flush that these appends need, most often none. */
-export function approvalParts(appends: readonly { readonly approvals?: ApprovalChanges }[]): readonly Part[] {
+export function approvalParts(appends: readonly { readonly approvals?: ApprovalChanges }[]): readonly FlushPart[] {
   if (!appends.some(({ approvals }) => approvals !== undefined)) return nothing
   const opened = appends.flatMap(({ approvals }) => approvals?.opened ?? [])
   const closed = appends.flatMap(({ approvals }) => approvals?.closed ?? [])
   return [...(opened.length > 0 ? [openingPart(opened)] : []), ...(closed.length > 0 ? [closingPart(closed)] : [])]
 }
 
-const openingPart = (opened: readonly ApprovalRow[]): Part => ({
+const openingPart = (opened: readonly ApprovalRow[]): FlushPart => ({
   name: 'approvals_opened',
   parameters: arrayParameters(approvalColumns, opened),
   clause: (first) => insertFrom('complete', 'approvals', approvalColumns, first),
@@ -98,7 +92,7 @@ const openingPart = (opened: readonly ApprovalRow[]): Part => ({
 
 const assignments = closingColumns.slice(1).map((column) => `${column.name} = c.${column.name}${cast(column)}`)
 
-const closingPart = (closed: readonly ApprovalClosing[]): Part => ({
+const closingPart = (closed: readonly ApprovalClosing[]): FlushPart => ({
   name: 'approvals_closed',
   parameters: arrayParameters(closingColumns, closed),
   clause: (first) => `UPDATE approvals AS a SET ${assignments.join(', ')}

@@ -1,8 +1,8 @@
 import pg from 'pg'
 import type { OnLimit } from '../definition/slot.ts'
-import type { Part } from './approvals.ts'
 import { type ArrayColumn, arrayParameters, insertFrom, unnest } from './array-columns.ts'
 import type { Database } from './connection.ts'
+import type { FlushPart } from './flush-part.ts'
 
 /*
  * A slot of a key, a row from the moment it is asked for until it is given back; see docs/adr/0029:
@@ -80,26 +80,26 @@ const releaseColumns: readonly ArrayColumn<SlotRelease>[] = [
   { name: 'at', type: 'bigint', of: (release) => release.at },
 ]
 
-const noParts: readonly Part[] = []
+const noParts: readonly FlushPart[] = []
 
 /** The parts of a flush that these appends need, most often none. */
 export function slotParts(
   appends: readonly { readonly asks?: readonly SlotAsk[]; readonly releases?: readonly SlotRelease[] }[],
-): readonly Part[] {
+): readonly FlushPart[] {
   if (!appends.some(({ asks }) => asks !== undefined)) return noParts
   const asks = appends.flatMap((append) => append.asks ?? [])
   const releases = appends.flatMap((append) => append.releases ?? [])
   return [...(asks.length > 0 ? [askingPart(asks)] : []), ...(releases.length > 0 ? [releasingPart(releases)] : [])]
 }
 
-const askingPart = (asks: readonly SlotAsk[]): Part => ({
+const askingPart = (asks: readonly SlotAsk[]): FlushPart => ({
   name: 'slots_asked',
   parameters: arrayParameters(askColumns, asks),
   clause: (first) => insertFrom('complete', 'concurrency_slots', askColumns, first),
 })
 
 /** Waits for a settling that is just giving it the slot, which waits for nobody; joined by the key, so that it is seen then. */
-const releasingPart = (releases: readonly SlotRelease[]): Part => ({
+const releasingPart = (releases: readonly SlotRelease[]): FlushPart => ({
   name: 'slots_released',
   parameters: arrayParameters(releaseColumns, releases),
   clause: (first) => `UPDATE concurrency_slots s SET state = 'released', changed_at = r.at

@@ -1,8 +1,9 @@
-import { type ApprovalChanges, approvalParts, type Part } from './approvals.ts'
+import { type ApprovalChanges, approvalParts } from './approvals.ts'
 import { type ArrayColumn, arrayParameters, cast, insertFrom, unnest } from './array-columns.ts'
 import { type SlotAsk, type SlotRelease, slotParts } from './concurrency-slots.ts'
 import { type AppendedEvent, eventColumns } from './events.ts'
 import { type ExecutionImage, type ExecutionRow, executionColumns, imageColumns } from './execution-row.ts'
+import type { FlushPart } from './flush-part.ts'
 import { type InboxKey, type NewInboxItem, type Send, sendColumns, sendFrom } from './inbox.ts'
 import { insertResentFrom, resentColumns, resentEvents } from './resent-starts.ts'
 import { type StatisticsDelta, type StatisticsRow, statisticsColumns, tally } from './tally.ts'
@@ -103,7 +104,7 @@ interface Parts {
   readonly statistics: readonly StatisticsRow[]
   readonly claims: readonly Append[]
   readonly sends: readonly Send[]
-  readonly others: readonly Part[]
+  readonly others: readonly FlushPart[]
 }
 
 /** By its last event a resent claim is known that has given the execution away already. */

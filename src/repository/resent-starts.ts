@@ -1,7 +1,7 @@
 import { type ArrayColumn, insertFrom } from './array-columns.ts'
 import { type AppendedEvent, eventColumns } from './events.ts'
 
-/** An event that is sent again, and the first event of the append that brings it, when it belongs to a start that another append brings. */
+/** An event that is sent again, and the first event of the append that brings it, when it belongs to a start that another brings. */
 export interface ResentEvent {
   readonly event: AppendedEvent
   readonly bringer: AppendedEvent | null

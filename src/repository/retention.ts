@@ -56,9 +56,9 @@ export async function retentionOf(
 }
 
 /**
- * Removes the rows, approvals and idempotency keys of at most `limit` due executions and notes their journals for purgeRetired(). Returns
- * their ids; null when another node is at it. Spared is what somebody owns, what has something in its inbox, and what a parent
- * that has not ended may still ask for.
+ * Removes the rows, approvals, slots and idempotency keys of at most `limit` due executions and notes their journals for
+ * purgeRetired(). Returns their ids; null when another node is at it. Spared is what somebody owns, what has something in its
+ * inbox, and what a parent that has not ended may still ask for.
  */
 export function retireExecutions(database: Database, due: readonly Due[], limit: number): Promise<string[] | null> {
   return inTurn(database, async (client) => {

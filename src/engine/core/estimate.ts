@@ -17,9 +17,10 @@ export interface Known {
 }
 
 /**
- * What is still to be done, by medians: a sequence adds up, a parallel takes its longest child but no less than all of
- * them divided by its concurrency, a race its shortest branch until it has chosen, a condition or switch takes the longest way until it has chosen, a loop counts what is
- * left of its items, or one more iteration where nobody knows. NaN when an action that may still run has no history.
+ * What is still to be done, by medians: a sequence adds up, a parallel takes its longest child but no less than all of them
+ * divided by its concurrency, a race its shortest branch until it has chosen, a condition or switch takes the longest way until
+ * it has chosen, a loop counts what is left of its items, or one more iteration where nobody knows. NaN when an action that may
+ * still run has no history.
  */
 export function remainingMs(plan: StepPlan, path: string, state: ExecutionState, known: Known): number {
   const { medians, now } = known
