@@ -41,6 +41,7 @@ export const errors = {
   ],
   APPROVAL_NOT_FOUND: ['Approval %s does not exist', 404],
   APPROVAL_CLOSED: ['Approval %s is %s%s: it cannot be decided any more', 409],
+  SIGNAL_INVALID: ['The payload of the signal "%s" fits no step of execution %s that waits for it; see errors', 422],
   APPROVAL_DATA_INVALID: ['The data does not fit the form of approval %s; see errors', 422],
   CHECKPOINT_NOT_FOUND: ['Execution %s has no checkpoint %s', 404],
   CHECKPOINT_GONE: ['Checkpoint %s of execution %s is no longer kept; the oldest kept is %s', 410],

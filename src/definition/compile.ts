@@ -7,6 +7,7 @@ import { numberSteps } from './compile/numbering.ts'
 import { checkReferences } from './compile/references.ts'
 import { compileRetryPolicy } from './compile/retry-policy.ts'
 import { definitionFaults } from './compile/shapes.ts'
+import { signalFaultsOf } from './compile/signals.ts'
 import { compileConcurrency } from './compile/slot.ts'
 import { compileList, MAX_STEPS } from './compile/steps.ts'
 import type { JsonObject } from './json.ts'
@@ -52,7 +53,7 @@ export function compile(definition: unknown, actions: ReadonlyMap<string, Action
     retryPolicy: null,
     steps: 0,
     subWorkflows: [],
-    formSchemas: 0,
+    stepSchemas: 0,
   }
   const plan = compileDocument(document, all)
   const { faults, subWorkflows } = all
@@ -108,6 +109,7 @@ function compileDocument(document: JsonObject, all: Compilation): Plan {
     checkpoints: { keep: 10, compact: false, ...(document.checkpoints as Partial<Plan['checkpoints']> | undefined) },
     output,
     inputFaults,
+    signalFaults: signalFaultsOf(all.drafts.values()),
   }
 }
 

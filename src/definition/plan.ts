@@ -160,6 +160,8 @@ export interface Plan {
   readonly output: Template | null
   /** Faults of an input against `inputSchema`, as JSON pointers into the input; empty when it fits. */
   readonly inputFaults: (input: Json) => readonly Fault[]
+  /** Faults of a signal that no step would ever take, as JSON pointers into its payload; empty when one may. */
+  readonly signalFaults: (name: string, payload: Json) => readonly Fault[]
 }
 
 /** One fault of a definition or an input: where (RFC 6901 JSON pointer) and what, with the remedy in the message. */

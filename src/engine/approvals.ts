@@ -104,7 +104,7 @@ export class Approvals {
     const bytes = Buffer.byteLength(JSON.stringify(said)) + AROUND_BYTES
     if (bytes > maxPayloadBytes) throw new CairnError('PAYLOAD_TOO_LARGE', ['decision', bytes, maxPayloadBytes])
     const plan = await this.#planOf(approval)
-    if (plan.form === null || (said.decision === 'rejected' && said.data === null)) return
+    if (plan.formFaults === null || (said.decision === 'rejected' && said.data === null)) return
     const faults = plan.formFaults(said.data).map(({ pointer, message }) => ({ pointer: `/data${pointer}`, message }))
     if (faults.length > 0) throw new CairnError('APPROVAL_DATA_INVALID', [approval.id], { faults })
   }

@@ -9,6 +9,7 @@ import type { StepState } from './core/state.ts'
 import { errorFact } from './error-fact.ts'
 import { stepError } from './evaluate.ts'
 import { infoOf } from './facts.ts'
+import { type Mailbox, NO_MAILBOX } from './history.ts'
 import { type Finding, isWorthAsking, type LookUp, type Seeker } from './look-up.ts'
 import { MOST_SIGNALS } from './requests.ts'
 
@@ -91,13 +92,23 @@ function idsOf(given: Json | undefined): string[] {
   )
 }
 
-async function found({ row, services }: Seeker, { address, bytes }: Emission): Promise<readonly Receiver[]> {
+async function found(
+  { row, services }: Seeker,
+  { name, payload, address, bytes }: Emission,
+): Promise<readonly Receiver[]> {
   const receivers = checkedCount(await services.store.receivers(row.namespace, address, MOST_RECEIVERS + 1))
   const most = Math.max(MOST_BYTES, services.limits.maxPayloadBytes)
   if (bytes * receivers.length > most)
     throw new EmitFault('PayloadTooLarge', `${receivers.length} times ${bytes} bytes are more than ${most}`)
   for (const { id, signals } of receivers) {
-    const waiting = signals + (await untaken(services, id))
+    const { untaken, signalFaults } = await mailboxOf(services, id)
+    const [fault] = signalFaults(name, payload)
+    if (fault !== undefined)
+      throw new EmitFault(
+        'ValidationError',
+        `no step of execution ${id} takes it: payload${fault.pointer} ${fault.message}`,
+      )
+    const waiting = signals + untaken
     if (waiting >= MOST_SIGNALS)
       throw new EmitFault('SignalsFull', `execution ${id} holds ${waiting} signals that no step has taken`)
   }
@@ -110,11 +121,11 @@ function checkedCount<T>(receivers: readonly T[]): T[] {
 }
 
 /** One that is gone by now, or cannot be read, holds nothing that counts. */
-async function untaken({ history }: Seeker['services'], executionId: string): Promise<number> {
+async function mailboxOf({ history }: Seeker['services'], executionId: string): Promise<Mailbox> {
   try {
-    return await history.untakenSignals(executionId)
+    return await history.mailbox(executionId)
   } catch (thrown) {
-    if (thrown instanceof CairnError && !isWorthAsking(thrown)) return 0
+    if (thrown instanceof CairnError && !isWorthAsking(thrown)) return NO_MAILBOX
     throw thrown
   }
 }

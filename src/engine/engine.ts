@@ -197,7 +197,7 @@ export class WorkflowEngine {
     return this.rollback(executionId, { ...options, checkpointIndex })
   }
 
-  /** Leaves a signal that is kept until a step takes it. SIGNALS_FULL, PAYLOAD_TOO_LARGE. */
+  /** Leaves a signal that is kept until a step takes it. SIGNAL_INVALID, SIGNALS_FULL, PAYLOAD_TOO_LARGE. */
   async signal(
     executionId: string,
     name: string,

@@ -47,6 +47,14 @@ export interface LoadedExecution {
   readonly wasOwned: boolean
 }
 
+/** What an execution does with signals. */
+export interface Mailbox {
+  readonly untaken: number
+  readonly signalFaults: Plan['signalFaults']
+}
+
+export const NO_MAILBOX: Mailbox = { untaken: 0, signalFaults: () => [] }
+
 /** An execution as it is known here. The row is as old as the entry; the state is what counts. */
 interface Entry {
   readonly row: ExecutionRow
@@ -94,10 +102,16 @@ export class History {
     }
   }
 
-  /** Signals that no step has taken; 0 when its format is unknown here. EXECUTION_NOT_FOUND, HISTORY_INVALID. */
-  async untakenSignals(executionId: string): Promise<number> {
-    const count = this.#valid(executionId, ({ replay }) => replay.state.mailbox.length)
-    return unlessUnknown(count, async () => 0)
+  /**
+   * How many signals no step has taken, and what keeps its definition from ever taking one; nothing when its format is unknown
+   * here. EXECUTION_NOT_FOUND, HISTORY_INVALID.
+   */
+  async mailbox(executionId: string): Promise<Mailbox> {
+    const mailbox = this.#valid(executionId, ({ plan, replay }) => ({
+      untaken: replay.state.mailbox.length,
+      signalFaults: plan.signalFaults,
+    }))
+    return unlessUnknown(mailbox, async () => NO_MAILBOX)
   }
 
   /**

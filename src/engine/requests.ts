@@ -125,7 +125,7 @@ export class Requests {
     throw new CairnError('EXECUTION_KEY_LIVE', [other.id, executionKey, other.status], { details })
   }
 
-  /** Leaves a signal in the execution's inbox, durably. EXECUTION_NOT_FOUND, SIGNALS_FULL, PAYLOAD_TOO_LARGE. */
+  /** Leaves a signal in the execution's inbox, durably. EXECUTION_NOT_FOUND, SIGNAL_INVALID, SIGNALS_FULL, PAYLOAD_TOO_LARGE. */
   async signal(
     executionId: string,
     name: string,
@@ -139,7 +139,10 @@ export class Requests {
     const post = { kind: 'signal', name, payload, route: `signal ${executionId}`, key: idempotencyKey } as const
     // A signal that was taken is repeated without being counted again.
     if ((await this.repeated(post)) !== null) return { replayed: true }
-    const waiting = (await history.untakenSignals(executionId)) + (await store.countSignals(executionId))
+    const { untaken, signalFaults } = await history.mailbox(executionId)
+    const faults = signalFaults(name, payload)
+    if (faults.length > 0) throw new CairnError('SIGNAL_INVALID', [name, executionId], { faults })
+    const waiting = untaken + (await store.countSignals(executionId))
     if (waiting >= MOST_SIGNALS) throw new CairnError('SIGNALS_FULL', [executionId, waiting])
     return this.post(executionId, post)
   }

@@ -22,7 +22,7 @@ export const signalRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine }>
         operationId: 'signalExecution',
         summary: 'Send a signal',
         description:
-          'The body is its payload: any JSON, null when there is none. A signal is kept until a step takes it, also when it comes before the step waits. A finished execution only records it.',
+          'The body is its payload: any JSON, null when there is none. A signal is kept until a step takes it, also when it comes before the step waits. A finished execution only records it. When all steps that wait for that name have a schema, the payload must fit one of them.',
         tags: ['Signals'],
         params: Type.Object({
           executionId: Uuid,
@@ -35,6 +35,7 @@ export const signalRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine }>
           200: replayAnswer(ref(SignalReceipt)),
           ...problems(
             'EXECUTION_NOT_FOUND',
+            'SIGNAL_INVALID',
             'PAYLOAD_TOO_LARGE',
             'SIGNALS_FULL',
             'IDEMPOTENCY_KEY_REUSED',

@@ -208,6 +208,41 @@ t.test('a wait for both or neither, for no time, a time-out without a time', asy
   t.strictSame(faults(step('wait_for_signal', { signal: 'a', onTimeout: 'fail' })), [
     `${at}/onTimeout: is for a wait with timeoutMs; leave it out, or set one`,
   ])
+  t.match(faults(step('wait_for_signal', { signal: 'a', schema: { type: 'nonsense' } })), [
+    /^\/steps\/0\/config\/schema\/type: /,
+  ])
+  const large = { anyOf: Array.from({ length: 600 }, () => ({ type: 'string' })) }
+  t.match(
+    faults(
+      step('wait_for_signal', { signal: 'a', schema: large }),
+      step('approval', { title: 'b', form: large }, { id: 's1' }),
+    ),
+    [/^\/steps\/1\/config\/form: holds 601 schemas; of the 1000 that are taken 399 are left/],
+  )
+})
+
+t.test('a signal that no step would take is told from one that some step may take', async (t) => {
+  const wait = (id: string, signal: string, schema?: Json) =>
+    step('wait_for_signal', { signal, ...(schema !== undefined && { schema }) }, { id })
+  const plan = planOf([
+    wait('a', 'paid', { required: ['order'] }),
+    wait('b', 'paid', { type: 'string' }),
+    wait('c', 'open', { type: 'string' }),
+    wait('d', 'open'),
+    wait('e', 'never', false),
+  ])
+  t.strictSame(plan.signalFaults('paid', { order: 7 }), [])
+  t.strictSame(plan.signalFaults('paid', 'x'), [])
+  t.strictSame(plan.signalFaults('paid', {}), [{ pointer: '/order', message: 'is missing' }])
+  t.strictSame(plan.signalFaults('open', 5), [], 'a step without a schema takes it')
+  t.strictSame(plan.signalFaults('other', 5), [], 'no step waits for it')
+  t.equal(plan.signalFaults('never', 5).length, 1)
+  const grow = { signal: 'paid', end: 'never' }
+  const growing = planOf([
+    step('foreach', { items: [], grow, steps: [echo('y')] }, { id: 'f' }),
+    wait('a', 'paid', false),
+  ])
+  t.strictSame(growing.signalFaults('paid', 5), [], 'a list grows by it')
 })
 
 t.test('an approval without a title, by a form that is none, with a deadline that does nothing', async (t) => {

@@ -72,6 +72,20 @@ t.test('what goes by correlation reaches the live executions that everything nam
   t.equal(await outcome(engine, stranger), 'key')
 })
 
+t.test('what a receiver would never take is a fault of the sender, and nobody gets it', async (t) => {
+  const engine = await startEngine(t)
+  const choosy = [{ id: 'wait', type: 'wait_for_signal', config: { signal: 'news', schema: { type: 'integer' } } }]
+  const [plain, other] = [await run(engine, waiting), await run(engine, choosy)]
+  const both = emit({ executionId: [plain, other] }, { payload: '{{ input }}' })
+  t.match(await outcome(engine, await run(engine, [both], { input: 'x' })), {
+    type: 'ValidationError',
+    message: `no step of execution ${other} takes it: payload must be an integer`,
+  })
+  await ended(engine, await run(engine, [both], { input: 7 }))
+  t.equal(await outcome(engine, plain), 7, 'the first was sent to neither')
+  t.equal(await outcome(engine, other), 7)
+})
+
 t.test('nobody there: it goes on with 0, or fails as NoReceiver', async (t) => {
   const engine = await startEngine(t)
   const nobody = { correlationId: 'nobody' }

@@ -73,6 +73,7 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
     checkpoints: { keep, compact: false },
     output: null,
     inputFaults: () => [],
+    signalFaults: () => [],
   }
 }
 

@@ -60,6 +60,23 @@ t.test('a signal is refused when its name, payload or JSON is bad', async (t) =>
   })
 })
 
+t.test('a signal that fits no step that waits for it is refused, and nothing is kept of it', async (t) => {
+  const wait = (id: string, schema: object) => ({ id, type: 'wait_for_signal', config: { signal: 'paid', schema } })
+  const order = { type: 'object', required: ['order'], properties: { order: { type: 'integer' } } }
+  const { id: workflowId } = await api.workflow([wait('order', order), wait('text', { type: 'string' })])
+  const { body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId } })
+  const url = `/api/workflows/executions/${body.id}`
+  const headers = { 'idempotency-key': 'paid-1' }
+  t.match(await api.call('POST', `${url}/signals/paid`, { body: { order: 'seven' }, headers }), {
+    status: 422,
+    body: { code: 'SIGNAL_INVALID', errors: [{ pointer: '/order', message: 'must be an integer' }] },
+  })
+  // A later step takes it, so it is kept.
+  t.match(await api.call('POST', `${url}/signals/paid`, { body: 'text' }), { status: 202 })
+  t.match(await api.call('POST', `${url}/signals/paid`, { body: { order: 7 }, headers }), { status: 202 })
+  t.match(await api.call('GET', `${url}?waitMs=60000`), { body: { status: 'completed', output: 'text' } })
+})
+
 t.test('1,000 signals are kept, the next is 429', async (t) => {
   const url = await pending()
   for (let sent = 0; sent < 1000; sent += 50) {

@@ -56,6 +56,6 @@ export interface Compilation {
   steps: number
   /** Every sub_workflow that names one: whether there is such a workflow only the database knows. */
   readonly subWorkflows: SubWorkflowPlan[]
-  /** How many schemas there are in all forms. */
-  formSchemas: number
+  /** How many schemas there are in all forms and signals. */
+  stepSchemas: number
 }

@@ -1,12 +1,13 @@
 import type { Expression } from '../expression.ts'
 import type { Json, JsonObject } from '../json.ts'
 import { pointerTo } from '../json-pointer.ts'
-import type { SequentialPlan, StepPlan } from '../plan.ts'
+import type { Plan, SequentialPlan, StepPlan } from '../plan.ts'
 import type { SlotPlan } from '../slot.ts'
 import type { Body } from '../steps/sequential.ts'
 import type { Template } from '../template.ts'
 import type { Compilation, Draft } from './draft.ts'
 import { compileAt } from './expression-at.ts'
+import { compileInputSchema, MAX_SCHEMAS } from './input-schema.ts'
 import { compileSlot } from './slot.ts'
 import { compileBody, compileList } from './steps.ts'
 import { templateAt } from './template-at.ts'
@@ -61,6 +62,16 @@ export class StepCompiler {
   template(value: Json | undefined, keys: readonly (string | number)[]): Template | null {
     if (value === undefined) return null
     return templateAt(value, this.#at(keys), this.draft, this.all)
+  }
+
+  /** What is wrong with a value by the JSON Schema in a field of config; null when there is none. */
+  valueFaults(field: string): Plan['inputFaults'] | null {
+    const { all, config } = this
+    const room = MAX_SCHEMAS - all.stepSchemas
+    const { inputFaults, faults, count } = compileInputSchema(config[field], this.pointerTo(field), room)
+    all.stepSchemas += count
+    all.faults.push(...faults)
+    return config[field] === undefined ? null : inputFaults
   }
 
   /** The slot that the step needs, its key in a field of config: one with that name at a time in the namespace. */

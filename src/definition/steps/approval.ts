@@ -1,5 +1,4 @@
 import { Type } from 'typebox'
-import { compileInputSchema, MAX_SCHEMAS } from '../compile/input-schema.ts'
 import { compileMoment, type Moment, momentFields } from '../compile/moment.ts'
 import type { Json, JsonObject } from '../json.ts'
 import type { Plan, SequentialPlan, StepPlanBase } from '../plan.ts'
@@ -16,7 +15,7 @@ export interface ApprovalPlan extends StepPlanBase {
   readonly request: Template
   /** What the data of a decision must fit; null: anything does. */
   readonly form: Json
-  readonly formFaults: Plan['inputFaults']
+  readonly formFaults: Plan['inputFaults'] | null
   readonly deadline: Moment | null
   readonly afterDeadline: DeadlineOutcome
   /** What runs when the deadline passes, while the approval stays open. */
@@ -110,15 +109,8 @@ export const approvalStep: StepLanguage<ApprovalPlan> = {
         compiler.fault(field, 'is a text: write a list, or the expression that gives one in {{ }}')
     // The places of faults are those of config: each is rendered where it stands.
     plan.request = compiler.template({ title, description, assignees, groups } as JsonObject, [])!
-    const { inputFaults, faults, count } = compileInputSchema(
-      form,
-      compiler.pointerTo('form'),
-      MAX_SCHEMAS - compiler.all.formSchemas,
-    )
-    compiler.all.formSchemas += count
-    compiler.all.faults.push(...faults)
     plan.form = form ?? null
-    plan.formFaults = inputFaults
+    plan.formFaults = compiler.valueFaults('form')
     plan.deadline = isObject(deadline) ? compileMoment(compiler, deadline, ['deadline'], 'A deadline') : null
     if (onDeadline !== undefined && deadline === undefined)
       compiler.fault('onDeadline', 'is for an approval with a deadline; leave it out, or set one')

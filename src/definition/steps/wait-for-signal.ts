@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Expression } from '../expression.ts'
-import type { StepPlanBase } from '../plan.ts'
+import type { Plan, StepPlanBase } from '../plan.ts'
 import { durationMs, ExpressionText, stepFields } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
@@ -10,6 +10,8 @@ export interface WaitForSignalPlan extends StepPlanBase {
   readonly signal: string
   /** Whether a signal of that name is the one; it sees it as `signal {name, payload}`. */
   readonly correlation: Expression | null
+  /** What keeps a payload from being the one; null: any will do. */
+  readonly payloadFaults: Plan['inputFaults'] | null
   /** How long it waits at most, in milliseconds; null: for ever. */
   readonly patience: Template | null
   readonly onTimeout: 'fail' | 'continue'
@@ -28,6 +30,14 @@ const schema = Type.Object(
           ExpressionText('Whether it is the one that is waited for; it sees `signal.payload`.', [
             'signal.payload.orderId == input.orderId',
           ]),
+        ),
+        schema: Type.Optional(
+          Type.Unsafe<object | boolean>({
+            type: ['object', 'boolean'],
+            description:
+              'JSON Schema 2020-12 that the payload must fit. A signal that fits the schema of no step that waits for its name is refused when it is sent',
+            examples: [{ type: 'object', required: ['orderId'] }],
+          }),
         ),
         transient: Type.Optional(
           Type.Boolean({
@@ -69,6 +79,7 @@ export const waitForSignalStep: StepLanguage<WaitForSignalPlan> = {
     const { signal, timeoutMs, onTimeout, transient } = compiler.config
     plan.signal = String(signal)
     plan.correlation = compiler.expression('correlation', ['signal'])
+    plan.payloadFaults = compiler.valueFaults('schema')
     if (typeof timeoutMs === 'string' && !timeoutMs.includes('{{'))
       compiler.fault('timeoutMs', 'is a text: write a number, or an expression in {{ }}')
     plan.patience = compiler.template(timeoutMs, ['timeoutMs'])

@@ -25,10 +25,11 @@ export const isUndecided = (step: StepState): boolean => step.deciding === true
 
 /** Takes the oldest signal that fits, of those that came since it began when it is transient; without one it waits. Null: it waits already. */
 export function decide({ stepPlan, state, step, scope }: Deciding): Fact | null {
-  const { signal: wanted, correlation, patience } = stepPlan as WaitForSignalPlan
+  const { signal: wanted, correlation, payloadFaults, patience } = stepPlan as WaitForSignalPlan
   const { path } = step
   const taken = state.mailbox.find(({ name, payload, seq }) => {
     if (name !== wanted || (seq ?? 0) <= (step.since ?? -1)) return false
+    if (payloadFaults !== null && payloadFaults(payload).length > 0) return false
     const signal: JsonObject = { name, payload }
     return correlation === null || Boolean(correlation.evaluate(narrowed(scope, { locals: { signal } })))
   })

@@ -57,6 +57,18 @@ t.test('a signal that fits is taken, before or after the wait began', async (t) 
   t.equal(before.checkReplay(t).state.status, 'completed')
 })
 
+t.test('a signal whose payload does not fit the schema is left to others', async (t) => {
+  const numbered = of('wait_for_signal', 'number', { signal: 'go', schema: { type: 'integer' } })
+  const d = new Driver([numbered, of('wait_for_signal', 'any', { signal: 'go' })]).start()
+  d.signal('go', 'seven')
+  t.equal(d.status('number'), 'waiting')
+  d.signal('go', 7)
+  t.equal(d.state.status, 'completed')
+  d.checkReplay(t)
+  t.equal(d.state.steps.get('number')!.output, 7)
+  t.equal(d.state.steps.get('any')!.output, 'seven')
+})
+
 t.test('a transient wait takes no signal that came before it began; that one stays for another', async (t) => {
   const transient = of('wait_for_signal', 'now', { signal: 'go', transient: true })
   const d = new Driver([a('x'), transient, of('wait_for_signal', 'then', { signal: 'go' })]).start()
