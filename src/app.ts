@@ -12,6 +12,7 @@ import { websocketPlugin } from './plugins/websocket.ts'
 import { approvalRoutes, approvalSchemas } from './routes/approvals.ts'
 import { checkpointRoutes, checkpointSchemas } from './routes/checkpoints.ts'
 import { circuitBreakerRoutes, circuitBreakerSchemas } from './routes/circuit-breakers.ts'
+import { concurrencyRoutes, concurrencySchemas } from './routes/concurrency.ts'
 import { controlRoutes, controlSchemas } from './routes/control.ts'
 import { eventRoutes, eventSchemas } from './routes/events.ts'
 import { executionSchemas } from './routes/execution-resource.ts'
@@ -102,6 +103,7 @@ export function buildApp({
   app.register(checkpointRoutes, { engine })
   app.register(statisticsRoutes, { engine })
   app.register(circuitBreakerRoutes, { engine })
+  app.register(concurrencyRoutes, { engine })
   app.register(streamRoutes, { engine, keepAliveMs: KEEP_ALIVE_MS })
   app.register(healthRoutes, { engine })
   app.register(metricsRoutes, { metricsHandler: metrics?.handle })
@@ -126,5 +128,6 @@ const schemas = [
   ...checkpointSchemas,
   ...statisticsSchemas,
   ...circuitBreakerSchemas,
+  ...concurrencySchemas,
   ...healthSchemas,
 ]

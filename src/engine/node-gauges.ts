@@ -8,8 +8,10 @@ export interface NodeGauges {
   subscribers(): number
   /** ms since the lease was last renewed; null without one. */
   leaseAgeMs(): number | null
-  /** What housekeeping has removed so far. */
   /** Circuits that are not closed, as this node knows, and how many it has opened. */
   circuits(): { readonly guarded: number; readonly opened: number }
+  /** Slots of keys that executions here have asked for, and those that this node has granted or refused to anybody. */
+  slots(): { readonly asked: number; readonly granted: number; readonly refused: number }
+  /** What housekeeping has removed so far. */
   removed(): { readonly executions: number; readonly retiredEvents: number; readonly compactedEvents: number }
 }

@@ -107,6 +107,7 @@ export class NodeProcess {
     subscribers: () => (this.#running === null ? 0 : this.#running.parts.feed.watched().length),
     leaseAgeMs: () => this.#life?.ownership.leaseAgeMs ?? null,
     circuits: () => this.#running?.parts.breakers ?? { guarded: 0, opened: 0 },
+    slots: () => this.#life?.slotSettling ?? { asked: 0, granted: 0, refused: 0 },
     removed: () => {
       const { executions = 0, events = 0 } = this.#running?.housekeeping?.retention ?? {}
       return { executions, retiredEvents: events, compactedEvents: this.#running?.parts.compaction.events ?? 0 }

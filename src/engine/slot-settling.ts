@@ -29,7 +29,8 @@ export class SlotSettling {
   #settling: Promise<void> | null = null
   #timer: Timer | null = null
   #isStopped = false
-  /** Slots granted and refused by this node. */
+  /** Slots asked for by executions of this node; those granted and refused by this node. */
+  asked = 0
   granted = 0
   refused = 0
 
@@ -39,6 +40,7 @@ export class SlotSettling {
 
   /** An append is committed. */
   committed({ asks = [], releases = [] }: Append): void {
+    this.asked += asks.length
     this.settle([...asks, ...releases])
   }
 

@@ -13,20 +13,35 @@ export interface Position {
 }
 
 /** Cuts `rows`, of which one more than `limit` was read, into a page. */
-export function page<Row, Item>(
+export const page = <Row, Item>(
   rows: readonly Row[],
   limit: number,
   position: (row: Row) => Position,
+  toItem: (row: Row) => Item,
+): Page<Item> =>
+  pageBy(
+    rows,
+    limit,
+    (row) => {
+      const { order, id } = position(row)
+      return [order, id]
+    },
+    toItem,
+  )
+
+/** The same for a list that is ordered by other things: `position` is all that the next page needs to know. */
+export function pageBy<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  position: (row: Row) => readonly (string | number)[],
   toItem: (row: Row) => Item,
 ): Page<Item> {
   const last = rows.length > limit ? rows[limit - 1] : undefined
   return {
     items: rows.slice(0, limit).map(toItem),
-    nextCursor: last === undefined ? null : encodeCursor(position(last)),
+    nextCursor: last === undefined ? null : Buffer.from(JSON.stringify(position(last))).toString('base64url'),
   }
 }
-
-const encodeCursor = ({ order, id }: Position): string => Buffer.from(JSON.stringify([order, id])).toString('base64url')
 
 /** Reads a cursor back; null without one, CURSOR_INVALID for what no list gave out. */
 export function decodeCursor(cursor: string | undefined): Position | null {
@@ -35,6 +50,19 @@ export function decodeCursor(cursor: string | undefined): Position | null {
   if (!Number.isSafeInteger(order) || typeof id !== 'string' || !/^([0-9a-f-]{36})?$/.test(id))
     throw new CairnError('CURSOR_INVALID')
   return { order: order as number, id }
+}
+
+/** Reads a cursor of `pageBy` back, for a list whose positions are of these types. CURSOR_INVALID. */
+export function positionIn(
+  cursor: string | undefined,
+  types: readonly ('text' | 'integer')[],
+): (string | number)[] | null {
+  if (cursor === undefined) return null
+  const values = parse(cursor)
+  const isOne = (value: unknown, index: number): boolean =>
+    types[index] === 'integer' ? Number.isSafeInteger(value) : typeof value === 'string' && !value.includes('\0')
+  if (values.length !== types.length || !values.every(isOne)) throw new CairnError('CURSOR_INVALID')
+  return values as (string | number)[]
 }
 
 function parse(cursor: string): unknown[] {

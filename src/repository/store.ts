@@ -1,5 +1,6 @@
 import { findApproval, listApprovals } from './approvals.ts'
 import { claim, findOwned, ownedRows } from './claim.ts'
+import { listLines, placesInLine } from './concurrency-lines.ts'
 import { createSlotStatements } from './concurrency-slots.ts'
 import type { Database } from './connection.ts'
 import { eventsAfter, eventsOfMany, rollbacksOf, rollbacksOfMany, tailMany } from './events.ts'
@@ -81,6 +82,8 @@ export const createStore = (database: Database) => ({
   foldStatistics: bind(foldStatistics, database),
   readStatistics: bind(readStatistics, database),
   stepMedians: bind(stepMedians, database),
+  listLines: bind(listLines, database),
+  placesInLine: bind(placesInLine, database),
   ...createSlotStatements(database),
   /** A writer of this node; it connects with its first flush. */
   openLane: (node: string, lane: number): LaneWriter =>

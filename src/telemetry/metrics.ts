@@ -25,6 +25,8 @@ export interface EngineGauges {
   removed(): { readonly executions: number; readonly retiredEvents: number; readonly compactedEvents: number }
   /** Circuits that are not closed, as this node knows, and how many it has opened. */
   circuits(): { readonly guarded: number; readonly opened: number }
+  /** Slots of keys that executions here have asked for, and those that this node has granted or refused to anybody. */
+  slots(): { readonly asked: number; readonly granted: number; readonly refused: number }
 }
 
 /** How an event counts, when it does. */
@@ -107,6 +109,7 @@ export class Metrics {
       return age === null ? null : age / 1000
     })
     this.#watchRemoved(engine)
+    this.#watchSlots(engine)
     registry.gauge('cairn_circuits_open', 'Circuits that are open, half-open or held', () => engine.circuits().guarded)
     registry.counter('cairn_circuits_opened_total', 'Circuits that this node opened', () => engine.circuits().opened)
   }
@@ -117,6 +120,18 @@ export class Metrics {
     count('cairn_retired_executions_total', 'Finished executions that were removed', () => removed().executions)
     count('cairn_retired_events_total', 'Journal rows of removed executions', () => removed().retiredEvents)
     count('cairn_compacted_events_total', 'Journal rows that compaction removed', () => removed().compactedEvents)
+  }
+
+  /** The same for the slots of `concurrency` and `critical_section`: over all nodes, asked - granted - refused wait or have left. */
+  #watchSlots({ slots }: EngineGauges): void {
+    const count = (name: string, help: string, read: () => number): void => this.#registry.counter(name, help, read)
+    count('cairn_slots_asked_total', 'Slots of keys that executions here asked for', () => slots().asked)
+    count(
+      'cairn_slots_granted_total',
+      'Slots that this node granted, on whatever node they are used',
+      () => slots().granted,
+    )
+    count('cairn_slots_refused_total', 'Slots that this node refused to who would not wait', () => slots().refused)
   }
 
   committed({ events }: Append): void {

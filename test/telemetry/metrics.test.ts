@@ -58,6 +58,7 @@ t.test('executions, steps and attempts are counted as they are committed', async
 })
 
 const circuits = () => ({ guarded: 2, opened: 3 })
+const slots = () => ({ asked: 8, granted: 6, refused: 1 })
 const removed = () => ({ executions: 4, retiredEvents: 40, compactedEvents: 9 })
 
 t.test('flushes and answers have histograms, the engine and the process have gauges', async (t) => {
@@ -69,6 +70,7 @@ t.test('flushes and answers have histograms, the engine and the process have gau
     leaseAgeMs: () => 1500,
     removed,
     circuits,
+    slots,
   })
   metrics.flushed({ rows: 400, bytes: 70_000, durationMs: 4 })
   metrics.answered('GET', '/api/workflows/:workflowId', 200, 12)
@@ -92,6 +94,9 @@ t.test('flushes and answers have histograms, the engine and the process have gau
   t.equal(samples.get('cairn_compacted_events_total'), 9)
   t.equal(samples.get('cairn_circuits_open'), 2)
   t.equal(samples.get('cairn_circuits_opened_total'), 3)
+  t.equal(samples.get('cairn_slots_asked_total'), 8)
+  t.equal(samples.get('cairn_slots_granted_total'), 6)
+  t.equal(samples.get('cairn_slots_refused_total'), 1)
   t.ok(samples.get('process_resident_memory_bytes')! > 0)
   t.ok(samples.get('process_cpu_seconds_total')! > 0)
 })
@@ -105,6 +110,7 @@ t.test('a gauge without a value now is left out', async (t) => {
     leaseAgeMs: () => null,
     removed,
     circuits,
+    slots,
   })
   t.notOk((await scrape(t, metrics)).has('cairn_lease_age_seconds'))
 })

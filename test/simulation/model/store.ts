@@ -20,6 +20,8 @@ import * as workflows from './workflows.ts'
 /** What the routes alone ask for: the simulation has none. */
 type OfRoutes =
   | 'listExecutions'
+  | 'listLines'
+  | 'placesInLine'
   | 'findStandings'
   | 'listWorkflows'
   | 'listVersions'

@@ -1,0 +1,114 @@
+/** Keys of `concurrency` over REST: who holds them and who waits. */
+import t from 'tap'
+import { until } from '../harness/condition.ts'
+import { gateStep, newGate, startApi, unknownId } from './api.ts'
+
+const api = await startApi(t)
+t.setTimeout(120_000)
+
+const list = async (query = '') => (await api.call('GET', `/api/concurrency${query}`)).body
+const line = async (scope: string, query = '') =>
+  (await api.call('GET', `/api/concurrency/${encodeURIComponent(scope)}${query}`)).body
+
+/** Starts executions, each after the one before is in line; their ids. */
+async function startAll(steps: readonly object[], inputs: readonly unknown[], definition = {}) {
+  const { id: workflowId } = await api.workflow(steps, definition)
+  const ids: string[] = []
+  for (const input of inputs) {
+    const { body } = await api.call('POST', '/api/workflows/executions', { body: { workflowId, input } })
+    await api.event(body.id, 'concurrency' in definition ? 'execution.queued' : 'step.queued')
+    ids.push(body.id)
+  }
+  return { workflowId, ids }
+}
+const keyed = (gate: string, concurrency: object) => ({ ...gateStep('work', gate), concurrency })
+const ended = async (id: string) => (await api.call('GET', `/api/workflows/executions/${id}?waitMs=20000`)).body
+const settled = (scope: string, held: number) =>
+  until(`${held} hold ${scope}`, async () => {
+    const { items } = await list(`?scope=${encodeURIComponent(scope)}`)
+    return items.reduce((sum: number, item: { held: number }) => sum + item.held, 0) === held
+  })
+
+t.test('keys in use are listed with who holds them and how many wait', async (t) => {
+  const gate = newGate()
+  const { ids } = await startAll([keyed(gate, { scope: 'crm', key: '{{ input }}', limit: 2 })], ['b', 'a', 'b', 'b'])
+  await settled('shared:crm', 3)
+  const items = [
+    {
+      scope: 'shared:crm',
+      key: 'a',
+      limit: 2,
+      held: 1,
+      waiting: 0,
+      holders: [{ executionId: ids[1], stepPath: 'work' }],
+    },
+    {
+      ...{ scope: 'shared:crm', key: 'b', limit: 2, held: 2, waiting: 1 },
+      holders: [{ executionId: ids[0] }, { executionId: ids[2] }],
+    },
+  ]
+  t.match(await list(), { items, nextCursor: null })
+  const first = await list('?limit=1')
+  t.match(first.items, [items[0]])
+  t.match(await list(`?limit=1&cursor=${first.nextCursor}`), { items: [items[1]], nextCursor: null })
+  t.match(await list('?key=b&scope=shared:crm'), { items: [items[1]] })
+  t.match(await list(`?executionId=${ids[3]}`), { items: [items[1]] })
+  t.same(await list('?scope=shared:other'), { items: [], nextCursor: null })
+  t.same(await list(`?executionId=${unknownId}`), { items: [], nextCursor: null })
+  api.gate(gate).open()
+  for (const id of ids) t.match(await ended(id), { status: 'completed' })
+  await until('nobody uses it', async () => (await list()).items.length === 0)
+})
+
+t.test('a line is read in its order, page by page, the holders first', async (t) => {
+  const gate = newGate()
+  const { workflowId, ids } = await startAll([gateStep('work', gate)], ['k', 'k', 'k', 'k'], {
+    concurrency: { key: '{{ input }}', limit: 1 },
+  })
+  const urgent = await api.call('POST', '/api/workflows/executions', {
+    body: { workflowId, input: 'k', priority: 5 },
+  })
+  await api.event(urgent.body.id, 'execution.queued')
+  const scope = `workflow:${workflowId}`
+  await settled(scope, 1)
+  const whole = [ids[0], urgent.body.id, ids[1], ids[2], ids[3]]
+  const seen: unknown[] = []
+  for (let query: string | null = '?key=k&limit=2'; query !== null; ) {
+    const { items, nextCursor } = await line(scope, query)
+    seen.push(...items)
+    query = nextCursor === null ? null : `?key=k&limit=2&cursor=${nextCursor}`
+  }
+  t.match(
+    seen,
+    whole.map((executionId, index) => ({
+      ...{ executionId, stepPath: null, state: index === 0 ? 'held' : 'waiting' },
+      ...{ onLimit: 'queue', isLeaving: false },
+    })),
+  )
+  t.equal(seen.length, whole.length)
+  t.same((await line(scope)).items, [], 'the empty key is another one')
+  api.gate(gate).open()
+  for (const id of whole) t.match(await ended(id), { status: 'completed' })
+})
+
+t.test('what is no cursor of the list is refused', async (t) => {
+  const wrong = ['!', Buffer.from('["a"]').toString('base64url'), Buffer.from('["a","b\\u0000"]').toString('base64url')]
+  for (const cursor of wrong) {
+    t.match(await api.call('GET', `/api/concurrency?cursor=${cursor}`), {
+      status: 422,
+      body: { code: 'CURSOR_INVALID' },
+    })
+    const url = `/api/concurrency/mutex?cursor=${cursor}`
+    t.match(await api.call('GET', url), { status: 422, body: { code: 'CURSOR_INVALID' } })
+  }
+  t.match(await api.call('GET', '/api/concurrency?executionId=x'), {
+    status: 422,
+    body: { errors: [{ pointer: '/executionId' }] },
+  })
+})
+
+t.test('metrics count what was asked for and granted', async (t) => {
+  const { asked, granted } = api.engine.gauges.slots()
+  t.ok(asked >= 9)
+  t.equal(granted, asked)
+})
