@@ -224,13 +224,15 @@ t.test('a wait for both or neither, for no time, a time-out without a time', asy
 t.test('a signal that no step would take is told from one that some step may take', async (t) => {
   const wait = (id: string, signal: string, schema?: Json) =>
     step('wait_for_signal', { signal, ...(schema !== undefined && { schema }) }, { id })
-  const plan = planOf([
-    wait('a', 'paid', { required: ['order'] }),
-    wait('b', 'paid', { type: 'string' }),
-    wait('c', 'open', { type: 'string' }),
-    wait('d', 'open'),
-    wait('e', 'never', false),
-  ])
+  const plan = planOf(
+    workflow([
+      wait('a', 'paid', { required: ['order'] }),
+      wait('b', 'paid', { type: 'string' }),
+      wait('c', 'open', { type: 'string' }),
+      wait('d', 'open'),
+      wait('e', 'never', false),
+    ]),
+  )
   t.strictSame(plan.signalFaults('paid', { order: 7 }), [])
   t.strictSame(plan.signalFaults('paid', 'x'), [])
   t.strictSame(plan.signalFaults('paid', {}), [{ pointer: '/order', message: 'is missing' }])
