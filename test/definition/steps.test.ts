@@ -240,10 +240,8 @@ t.test('a signal that no step would take is told from one that some step may tak
   t.strictSame(plan.signalFaults('other', 5), [], 'no step waits for it')
   t.equal(plan.signalFaults('never', 5).length, 1)
   const grow = { signal: 'paid', end: 'never' }
-  const growing = planOf([
-    step('foreach', { items: [], grow, steps: [echo('y')] }, { id: 'f' }),
-    wait('a', 'paid', false),
-  ])
+  const list = step('foreach', { items: [], grow, steps: [echo('y')] }, { id: 'f' })
+  const growing = planOf(workflow([list, wait('a', 'paid', false)]))
   t.strictSame(growing.signalFaults('paid', 5), [], 'a list grows by it')
 })
 
