@@ -35,6 +35,10 @@ export const errors = {
     'executionKey "%s" was used by execution %s, which is %s, and reusePolicy is %s: take another key, or a reusePolicy that allows it',
     409,
   ],
+  CONCURRENCY_LIMIT: [
+    'No slot of "%s" is free: at most %s at once, and held by %s. Try again when one of them has ended',
+    409,
+  ],
   EXECUTION_COMPENSATED: [
     'Execution %s is compensated from seq %s on; roll back to a checkpoint before that, or start a new one',
     409,
@@ -78,18 +82,20 @@ export interface Fault {
   readonly message: string
 }
 
+type Detail = string | number | null | readonly string[]
+
 /** An expected failure with its row of `errors`; routes answer with it as RFC 9457 problem+json. */
 export class CairnError extends Error {
   readonly code: ErrorCode
   readonly status: number
   readonly faults: readonly Fault[]
   /** Further members of the problem, e.g. the execution's present status. */
-  readonly details: Readonly<Record<string, string | number | null>>
+  readonly details: Readonly<Record<string, Detail>>
 
   constructor(
     code: ErrorCode,
     parameters: readonly unknown[] = [],
-    options: { faults?: readonly Fault[]; details?: Record<string, string | number | null>; cause?: unknown } = {},
+    options: { faults?: readonly Fault[]; details?: Record<string, Detail>; cause?: unknown } = {},
   ) {
     const [message, status] = errors[code]
     super(format(message, ...parameters), { cause: options.cause })

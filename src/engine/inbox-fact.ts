@@ -52,10 +52,14 @@ export function factOf(
 }
 
 /** What the line has decided. */
-function slotFact({ path, ticket, holders, outcome }: SlotNews): Fact {
+function slotFact({ path, ticket, holders, limit, outcome }: SlotNews): Fact {
   const where = path === '' ? {} : { path }
   if (holders === undefined) return { type: 'slot.granted', ...where, data: { ticket } }
-  return { type: 'slot.refused', ...where, data: { ticket, holders, outcome: outcome ?? 'fail' } }
+  return {
+    type: 'slot.refused',
+    ...where,
+    data: { ticket, holders, ...(limit !== undefined && { limit }), outcome: outcome ?? 'fail' },
+  }
 }
 
 /** The first decision counts; an execution that has ended, or is quarantined, takes none. */

@@ -9,7 +9,7 @@ import type { ExecutionState } from './core/state.ts'
 /** A place in line, in the append that asks for it. */
 export const slotAsk = (
   { id: executionId, namespace, priority }: ExecutionRow,
-  { path, ticket, scope, key, limit, onLimit }: Extract<Command, { type: 'ask_slot' }>,
+  { path, ticket, scope, key, limit, onLimit }: Omit<Extract<Command, { type: 'ask_slot' }>, 'type'>,
   at: number,
 ): SlotAsk => {
   const turn = at - priority * PRIORITY_MS

@@ -44,6 +44,13 @@ export class SlotSettling {
     this.settle([...asks, ...releases])
   }
 
+  /** A start had its slot at once, or was refused. */
+  decidedAtStart(isGranted: boolean): void {
+    this.asked += 1
+    if (isGranted) this.granted += 1
+    else this.refused += 1
+  }
+
   settle(keys: readonly SlotKey[]): void {
     for (const { namespace, scope, key } of keys) this.#add({ namespace, scope, key })
     this.#settleSoon()

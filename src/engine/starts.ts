@@ -10,6 +10,7 @@ import { fingerprint } from './fingerprint.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
 import { pendingRow } from './pending-row.ts'
 import { scheduled } from './scheduled.ts'
+import { type SlotAtStart, slotAtStart } from './slot-at-start.ts'
 
 /** What an execution is started with. */
 export interface StartRequest {
@@ -69,8 +70,9 @@ export class Starts {
 
   /**
    * WORKFLOW_NOT_FOUND, WORKFLOW_ARCHIVED, VERSION_NOT_FOUND, VERSION_DEPRECATED, INPUT_INVALID, PAYLOAD_TOO_LARGE,
-   * IDEMPOTENCY_KEY_REUSED, EXECUTION_KEY_LIVE, EXECUTION_KEY_USED, ENGINE_OVERLOADED; DATABASE_UNAVAILABLE at once while flushes fail, and after 10 s without an
-   * answer: then it may be done all the same, and only one with an idempotency key is safe to repeat.
+   * IDEMPOTENCY_KEY_REUSED, EXECUTION_KEY_LIVE, EXECUTION_KEY_USED, CONCURRENCY_LIMIT, ENGINE_OVERLOADED; DATABASE_UNAVAILABLE
+   * at once while flushes fail, and after 10 s without an answer: then it may be done all the same, and only one with an
+   * idempotency key is safe to repeat.
    */
   async start(request: StartRequest): Promise<StartAnswer> {
     const executionKey = executionKeyOf(request)
@@ -81,7 +83,8 @@ export class Starts {
     const trouble = life.journal.trouble()
     if (trouble !== null) throw new CairnError('DATABASE_UNAVAILABLE', [], { cause: new Error(trouble) })
     const row = this.#rowOf(request, version, Math.max(FORMAT, plan.format))
-    if (executionKey !== null) return this.#startUnderKey(row, request, executionKey)
+    const slot = slotAtStart(plan, row, this.#parts.clock)
+    if (executionKey !== null || slot !== null) return this.#startIfFree(row, request, executionKey, slot)
     if (request.idempotencyKey !== undefined) return this.#startKeyed(row, request, request.idempotencyKey)
     const written = this.#hasRoom(life, row) ? this.#startHere(life, row) : this.#schedule(life, row)
     return { execution: await this.#within(START_WITHIN_MS, written), replayed: false }
@@ -145,12 +148,24 @@ export class Starts {
     return { execution: append.insert, replayed }
   }
 
-  /** The database decides who has the executionKey. */
-  async #startUnderKey(row: ExecutionRow, request: StartRequest, executionKey: ExecutionKey): Promise<StartAnswer> {
-    const append = scheduled(row, this.#parts.clock)
+  /** The database decides who has the executionKey, and whether the slot is free that it would not wait for. */
+  async #startIfFree(
+    row: ExecutionRow,
+    request: StartRequest,
+    executionKey: ExecutionKey | null,
+    slot: SlotAtStart | null,
+  ): Promise<StartAnswer> {
+    const { store, clock } = this.#parts
+    const append = slot?.append ?? scheduled(row, clock)
     const { idempotencyKey } = request
     const key = idempotencyKey === undefined ? null : idempotencyOf(row, request, idempotencyKey)
-    const outcome = await this.#vacating(executionKey, () => this.#parts.store.startUnderKey(executionKey, key, append))
+    const start = () => store.startUnderKey(executionKey, key, append, slot?.ask)
+    const outcome = await this.#vacating(executionKey?.key ?? '', start).catch((error) => {
+      if (error instanceof CairnError && error.code === 'CONCURRENCY_LIMIT')
+        this.#lifeOrNull()?.slotSettling.decidedAtStart(false)
+      throw error
+    })
+    if (slot !== null && outcome.type === 'started') this.#lifeOrNull()?.slotSettling.decidedAtStart(true)
     if (outcome.type === 'started') {
       this.#claimSoon(row)
       return { execution: append.insert, replayed: false }
@@ -160,7 +175,7 @@ export class Starts {
   }
 
   /** Cancels who has the key and tries again. What has not ended by then keeps it: two are never live at once. */
-  async #vacating({ key }: ExecutionKey, start: () => Promise<KeyedStart>): Promise<KeyedStart> {
+  async #vacating(key: string, start: () => Promise<KeyedStart>): Promise<KeyedStart> {
     for (let cancelled = 0; ; cancelled++) {
       const outcome = await start()
       if (outcome.type !== 'occupied') return outcome

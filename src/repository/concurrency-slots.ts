@@ -50,6 +50,8 @@ export interface SlotNews {
   readonly ticket: number
   /** There: it was refused, since these hold the key. */
   readonly holders?: readonly string[]
+  /** How many may; not said by earlier releases. */
+  readonly limit?: number
   readonly outcome?: 'fail' | 'cancel'
 }
 
@@ -60,7 +62,7 @@ export interface SlotsSettled {
   readonly cancelled: readonly string[]
 }
 
-const askColumns: readonly ArrayColumn<SlotAsk>[] = [
+export const askColumns: readonly ArrayColumn<SlotAsk>[] = [
   { name: 'execution_id', type: 'uuid', of: (ask) => ask.executionId },
   { name: 'path', type: 'text', of: (ask) => ask.path },
   { name: 'ticket', type: 'bigint', of: (ask) => ask.ticket },
@@ -110,7 +112,12 @@ const releasingPart = (releases: readonly SlotRelease[]): FlushPart => ({
 const now = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
 const sameKey = (slot: string, key: string): string =>
   `${slot}.namespace = ${key}.namespace AND ${slot}.scope = ${key}.scope AND ${slot}.key = ${key}.key`
-const holdersShown = 10
+/** How many executions a refusal names at most. */
+export const holdersShown = 10
+
+/** What a key's advisory lock goes by. */
+export const lineHash = (namespace: string, scope: string, key: string): string =>
+  `hashtextextended(${namespace} || E'\\n' || ${scope} || E'\\n' || ${key}, 0)`
 
 const keyColumns: readonly ArrayColumn<SlotKey>[] = [
   { name: 'namespace', type: 'text', of: ({ namespace }) => namespace },
@@ -133,7 +140,7 @@ const isChosen = 's.execution_id = chosen.execution_id AND s.ticket = chosen.tic
 const settling = (keys: string): readonly string[] => [
   // In one order, so that nobody waits in a circle. Each following statement sees what was committed before it.
   `SELECT pg_advisory_xact_lock(line.hash) FROM (
-    SELECT DISTINCT hashtextextended(k.namespace || E'\\n' || k.scope || E'\\n' || k.key, 0) AS hash FROM ${keys} ORDER BY 1
+    SELECT DISTINCT ${lineHash('k.namespace', 'k.scope', 'k.key')} AS hash FROM ${keys} ORDER BY 1
   ) AS line`,
   `${chosen(keys, "s.state = 'released'")} DELETE FROM concurrency_slots s USING chosen WHERE ${isChosen}`,
   `${chosen(keys, "s.state = 'asked'")} UPDATE concurrency_slots s SET state = 'waiting' FROM chosen WHERE ${isChosen}`,
@@ -161,6 +168,7 @@ const settling = (keys: string): readonly string[] => [
   INSERT INTO execution_inbox (execution_id, request_id, created_at, kind, name, payload)
   SELECT r.execution_id, gen_random_uuid(), ${now}, 'slot', NULL, json_build_object('path', r.path, 'ticket', r.ticket,
     'outcome', CASE r.on_limit WHEN 'reject' THEN 'fail' ELSE 'cancel' END,
+    'limit', (SELECT s.slot_limit FROM concurrency_slots s WHERE ${sameKey('s', 'r')} ORDER BY s.place DESC LIMIT 1),
     'holders', coalesce((SELECT json_agg(h.execution_id) FROM (
       SELECT s.execution_id FROM concurrency_slots s WHERE ${sameKey('s', 'r')} AND s.state = 'held'
       ORDER BY s.turn, s.place LIMIT ${holdersShown}

@@ -2,11 +2,13 @@ import type pg from 'pg'
 import type { ExecutionStatus } from '../engine/core/state.ts'
 import { CairnError } from '../errors.ts'
 import { arrayParameters, insertFrom } from './array-columns.ts'
+import type { SlotAsk } from './concurrency-slots.ts'
 import type { Database } from './connection.ts'
 import { eventColumns } from './events.ts'
 import { type ExecutionRow, executionColumns } from './execution-row.ts'
 import type { Append } from './flush.ts'
 import { findKey, type IdempotencyKey } from './idempotency.ts'
+import { takeSlotAtStart } from './slot-at-start.ts'
 import { statisticsColumns, tally } from './tally.ts'
 import { begin } from './transaction.ts'
 
@@ -44,19 +46,22 @@ interface Holder {
 const holderColumns = "e.id, e.status, e.status IN ('completed', 'failed', 'cancelled') AS ended"
 
 /**
- * Starts an execution under its key when the policies allow it: of starts at the same time, on whatever nodes, one wins and
- * the others see its execution. A transaction of several statements, each of which sees what was committed before it: one
- * statement would wait for the winner's key and then not see the winner's execution.
- * EXECUTION_KEY_LIVE, EXECUTION_KEY_USED, IDEMPOTENCY_KEY_REUSED; then nothing was done, and the Idempotency-Key is unused.
+ * Starts an execution when its keys allow it: of starts at the same time, on whatever nodes, one wins and the others see its
+ * execution. With `slot`, only if that is free; its events say that it was granted. A transaction of several statements, each of
+ * which sees what was committed before it: one statement would wait for the winner's key and then not see the winner's execution.
+ * EXECUTION_KEY_LIVE, EXECUTION_KEY_USED, IDEMPOTENCY_KEY_REUSED, CONCURRENCY_LIMIT; then nothing was done, and the
+ * Idempotency-Key is unused.
  */
 export async function startUnderKey(
   database: Database,
-  executionKey: ExecutionKey,
+  executionKey: ExecutionKey | null,
   idempotencyKey: IdempotencyKey | null,
   append: Append & Required<Pick<Append, 'insert'>>,
+  slot: SlotAsk | null = null,
 ): Promise<KeyedStart> {
+  const wanted = { executionKey, idempotencyKey, slot, append }
   for (;;) {
-    const started = await inTransaction(database, (client) => attempt(client, executionKey, idempotencyKey, append))
+    const started = await inTransaction(database, (client) => attempt(client, wanted))
     if (started !== null) return started
     const done = await findKey(database, idempotencyKey!)
     // Null: its execution went, and the key with it, since the insertion that it forestalled.
@@ -78,19 +83,24 @@ export async function findLiveUnderKey(
   return other === undefined || other.ended ? null : other
 }
 
+interface Wanted {
+  readonly executionKey: ExecutionKey | null
+  readonly idempotencyKey: IdempotencyKey | null
+  readonly slot: SlotAsk | null
+  readonly append: Append & Required<Pick<Append, 'insert'>>
+}
+
 /** Null: the idempotency key has done something before. */
-async function attempt(
-  client: pg.PoolClient,
-  executionKey: ExecutionKey,
-  idempotencyKey: IdempotencyKey | null,
-  append: Append & Required<Pick<Append, 'insert'>>,
-): Promise<KeyedStart | null> {
+async function attempt(client: pg.PoolClient, wanted: Wanted): Promise<KeyedStart | null> {
+  const { executionKey, idempotencyKey, slot, append } = wanted
   const { executionId, insert: row } = append
   if (idempotencyKey !== null && !(await takeIdempotencyKey(client, idempotencyKey, executionId))) return null
-  const holder = await lockKey(client, row.workflowId, executionKey.key, executionId)
-  const verdict = holder === null ? 'start' : verdictOn(holder, executionKey)
+  const holder = executionKey === null ? null : await lockKey(client, row.workflowId, executionKey.key, executionId)
+  const verdict = holder === null ? 'start' : verdictOn(holder, executionKey!)
   if (verdict === 'start') {
-    await insertStart(client, append, executionKey.key)
+    if (slot !== null) await takeSlotAtStart(client, slot)
+    if (executionKey !== null) await moveKey(client, row.workflowId, executionKey.key, executionId)
+    await insertStart(client, append)
     return { type: 'started', executionId }
   }
   const { id, status } = holder!
@@ -133,15 +143,17 @@ async function lockKey(
   return found.rows[0] ?? null
 }
 
-async function insertStart(
-  client: pg.PoolClient,
-  { executionId, insert: row, events, statistics }: Append & Required<Pick<Append, 'insert'>>,
-  key: string,
-): Promise<void> {
+async function moveKey(client: pg.PoolClient, workflowId: string, key: string, to: string): Promise<void> {
   await client.query(
     'UPDATE execution_keys SET execution_id = $3::uuid WHERE workflow_id = $1::uuid AND key = $2::text',
-    [row.workflowId, key, executionId],
+    [workflowId, key, to],
   )
+}
+
+async function insertStart(
+  client: pg.PoolClient,
+  { insert: row, events, statistics }: Append & Required<Pick<Append, 'insert'>>,
+): Promise<void> {
   const first = 1 + eventColumns.length
   const source = '(SELECT) AS start'
   await client.query(

@@ -142,6 +142,7 @@ export const executionRoutes: FastifyPluginAsyncTypebox<{ engine: WorkflowEngine
             'IDEMPOTENCY_KEY_REUSED',
             'EXECUTION_KEY_LIVE',
             'EXECUTION_KEY_USED',
+            'CONCURRENCY_LIMIT',
             'ENGINE_OVERLOADED',
             ...bodyProblems,
           ),

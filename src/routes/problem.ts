@@ -42,6 +42,10 @@ export const Problem = Type.Object(
     closedAt: Type.Optional(
       nullable(Type.Unsafe<string>({ ...Timestamp, description: 'When it was decided, or ended' })),
     ),
+    scope: Type.Optional(Type.String({ description: 'Of the concurrency key that is taken' })),
+    key: Type.Optional(Type.String({ description: 'The concurrency key that is taken' })),
+    limit: Type.Optional(Type.Integer({ description: 'How many may hold that key at once' })),
+    holders: Type.Optional(Type.Array(Uuid, { description: 'Executions that hold it, ten at most' })),
     firstSeq: Type.Optional(
       Type.Integer({ description: 'The first event that is still kept, when earlier ones were asked for' }),
     ),

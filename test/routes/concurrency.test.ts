@@ -91,6 +91,80 @@ t.test('a line is read in its order, page by page, the holders first', async (t)
   for (const id of whole) t.match(await ended(id), { status: 'completed' })
 })
 
+const rejecting = { concurrency: { key: '{{ input }}', limit: 2, onLimit: 'reject' } }
+const begin = (body: object, key?: string) =>
+  api.call('POST', '/api/workflows/executions', {
+    body,
+    headers: key === undefined ? {} : { 'idempotency-key': key },
+  })
+const stored = async (workflowId: string): Promise<string[]> => {
+  const { body } = await api.call('GET', `/api/workflows/executions?workflowId=${workflowId}`)
+  return body.items.map(({ id }: { id: string }) => id)
+}
+
+t.test('a start that would not wait has its slot, or is refused and leaves nothing behind', async (t) => {
+  const gate = newGate()
+  const { id: workflowId } = await api.workflow([gateStep('work', gate)], rejecting)
+  const answers = await Promise.all(Array.from({ length: 6 }, () => begin({ workflowId, input: 'k' })))
+  const started = answers.filter(({ status }) => status === 201).map(({ body }) => body.id)
+  t.equal(started.length, 2, 'as many as the limit says, however many ask at once')
+  for (const { status, body } of answers.filter(({ status }) => status !== 201)) {
+    t.match({ status, body }, { status: 409, body: { code: 'CONCURRENCY_LIMIT', key: 'k', limit: 2 } })
+    t.equal(body.scope, `workflow:${workflowId}`)
+    t.match(body.detail, /"k" .* at most 2/)
+    for (const holder of body.holders) t.ok(started.includes(holder))
+  }
+  const full = await begin({ workflowId, input: 'k' })
+  t.same(full.body.holders.toSorted(), started.toSorted())
+  t.same((await stored(workflowId)).sort(), started.toSorted())
+  t.match(await begin({ workflowId, input: 'other' }), { status: 201 })
+  api.gate(gate).open()
+  for (const id of started) t.match(await ended(id), { status: 'completed' })
+  const { status, body } = await begin({ workflowId, input: 'k' })
+  t.equal(status, 201, 'a slot that is given back can be had at once')
+  t.match(await ended(body.id), { status: 'completed' })
+})
+
+t.test('a start that is refused leaves its keys unused', async (t) => {
+  const gate = newGate()
+  const { id: workflowId } = await api.workflow([gateStep('work', gate)], {
+    concurrency: { onLimit: 'reject' },
+  })
+  const first = await begin({ workflowId, executionKey: 'order-1' }, `first ${workflowId}`)
+  t.equal(first.status, 201)
+  t.match(await begin({ workflowId, executionKey: 'order-1' }, `first ${workflowId}`), {
+    status: 200,
+    body: { id: first.body.id },
+  })
+  const second = { workflowId, executionKey: 'order-2' }
+  t.match(await begin(second, `second ${workflowId}`), { status: 409, body: { holders: [first.body.id] } })
+  t.match(await begin({ workflowId, executionKey: 'order-1', conflictPolicy: 'use_existing' }), {
+    status: 200,
+    body: { id: first.body.id },
+  })
+  const third = await begin({ workflowId, executionKey: 'order-1', conflictPolicy: 'cancel_existing' })
+  t.equal(third.status, 201, 'it takes the slot of the one that it cancels')
+  t.match(await ended(first.body.id), { status: 'cancelled' })
+  api.gate(gate).open()
+  t.match(await ended(third.body.id), { status: 'completed' })
+  const again = await begin(second, `second ${workflowId}`)
+  t.equal(again.status, 201)
+  t.match(await ended(again.body.id), { status: 'completed' })
+  t.same((await stored(workflowId)).length, 3)
+})
+
+t.test('a start of a later time asks then, and fails when it may not wait', async (t) => {
+  const gate = newGate()
+  const { id: workflowId } = await api.workflow([gateStep('work', gate)], { concurrency: { onLimit: 'reject' } })
+  const { body: holder } = await begin({ workflowId })
+  const later = await begin({ workflowId, startAt: new Date(Date.now() + 300).toISOString() })
+  t.equal(later.status, 201)
+  const error = { type: 'ConcurrencyLimit', details: { key: '', limit: 1, holders: [holder.id] } }
+  t.match(await ended(later.body.id), { status: 'failed', error })
+  api.gate(gate).open()
+  t.match(await ended(holder.id), { status: 'completed' })
+})
+
 t.test('what is no cursor of the list is refused', async (t) => {
   const wrong = ['!', Buffer.from('["a"]').toString('base64url'), Buffer.from('["a","b\\u0000"]').toString('base64url')]
   for (const cursor of wrong) {
@@ -107,8 +181,9 @@ t.test('what is no cursor of the list is refused', async (t) => {
   })
 })
 
-t.test('metrics count what was asked for and granted', async (t) => {
-  const { asked, granted } = api.engine.gauges.slots()
-  t.ok(asked >= 9)
-  t.equal(granted, asked)
+t.test('metrics count what was asked for, granted and refused', async (t) => {
+  const { asked, granted, refused } = api.engine.gauges.slots()
+  t.ok(granted >= 15)
+  t.equal(refused, 4 + 1 + 1 + 1)
+  t.equal(asked, granted + refused)
 })

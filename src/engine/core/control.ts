@@ -217,10 +217,11 @@ export function slotGranted(turn: Turn, path = '', ticket = 0): void {
 }
 
 /** Its place in line is gone already. */
-export function slotRefused(turn: Turn, path = '', { ticket, holders, outcome }: SlotRefused): void {
+export function slotRefused(turn: Turn, path = '', refused: SlotRefused): void {
+  const { ticket, outcome } = refused
   const { state } = turn
   if (!isAwaited(state, path, ticket)) return
-  const error = concurrencyLimit(path, holders, holderAt(state, path)!.slot!)
+  const error = concurrencyLimit(path, refused, holderAt(state, path)!.slot!)
   if (outcome === 'cancel') return void turn.commands.push({ type: 'cancel', reason: error.message })
   const step = state.steps.get(path)
   if (path === '' || step === undefined) return void turn.commands.push({ type: 'fail', error })

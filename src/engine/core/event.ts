@@ -165,6 +165,8 @@ export interface SlotRefused {
   readonly ticket: number
   /** Executions that hold the key, some of them. */
   readonly holders: readonly string[]
+  /** How many may hold it; absent where a release before this one wrote it. */
+  readonly limit?: number
   /** The step fails, or its execution is cancelled. */
   readonly outcome: 'fail' | 'cancel'
 }

@@ -1,5 +1,5 @@
 import type { Plan } from '../../definition/plan.ts'
-import type { ExecutionError, Queued } from './event.ts'
+import type { ExecutionError, Queued, SlotRefused } from './event.ts'
 import type { ExecutionState, StepState } from './state.ts'
 import type { Turn } from './turn.ts'
 
@@ -187,12 +187,16 @@ function beginAnew(holder: Holder | StepState): void {
 }
 
 /** What a step fails with that may not wait. */
-export const concurrencyLimit = (path: string, holderIds: readonly string[], { scope, key }: Slot): ExecutionError => ({
+export const concurrencyLimit = (
+  path: string,
+  { holders: ids, limit }: Pick<SlotRefused, 'holders' | 'limit'>,
+  { scope, key }: Slot,
+): ExecutionError => ({
   type: 'ConcurrencyLimit',
-  message: `no slot of "${key}" is free: ${holderIds.join(', ')}`,
+  message: `no slot of "${key}" is free: ${limit === undefined ? '' : `at most ${limit} at once, held by `}${ids.join(', ')}`,
   ...(path !== '' && { stepPath: path }),
   retryable: false,
-  details: { scope, key, holders: [...holderIds] },
+  details: { scope, key, ...(limit !== undefined && { limit }), holders: [...ids] },
 })
 
 /** The line of a key in which it stands, and since when (ms since 1970). */

@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import type { SlotAsk, SlotRelease } from '../../../src/repository/concurrency-slots.ts'
 import type { Append } from '../../../src/repository/flush.ts'
+import { idempotency, keyedStart, keyOf } from '../../harness/keyed-starts.ts'
 import { appendOf, executionRow, startOf } from '../../harness/rows.ts'
 import type { ModelStore } from '../../simulation/model/store.ts'
 import { all, type Cases, caught, laneOf, past, registered } from './cases.ts'
@@ -113,6 +114,38 @@ export const slotCases: Cases = {
     t.same(await store.settleSlots([line]), none, 'nobody is cancelled twice')
     await released(t, store, oldest!, other!)
     t.same((await store.settleSlots([line])).granted, [waits, taker])
+  },
+
+  'a start has its slot at once, or is refused and writes nothing': async (t, { store }) => {
+    const start = () => keyedStart({ executionKey: null })
+    const ask = (executionId: string) => askOf(executionId, { path: '', ticket: 2, limit: 2, onLimit: 'reject' })
+    const first = start()
+    const started = { type: 'started', executionId: first.executionId }
+    t.same(await store.startUnderKey(null, null, first, ask(first.executionId)), started)
+    const [waits] = await asked(t, store, { limit: 2 })
+    const refused = start()
+    const once = store.startUnderKey(null, idempotency, refused, ask(refused.executionId))
+    const details = { scope: line.scope, key: line.key, limit: 2, holders: [first.executionId, waits!] }
+    t.match(await caught(once), { code: 'CONCURRENCY_LIMIT', details }, 'who waits goes before it')
+    t.equal(await store.findExecution(refused.executionId), null)
+    t.equal(await store.findKey(idempotency), null)
+    t.same((await store.settleSlots([line])).granted, [waits])
+    t.match(await caught(store.startUnderKey(keyOf(), null, refused, ask(refused.executionId))), { details })
+    await released(t, store, waits!)
+    const again = { type: 'started', executionId: refused.executionId }
+    t.same(await store.startUnderKey(keyOf(), idempotency, refused, ask(refused.executionId)), again)
+    t.match(await store.startUnderKey(keyOf(), idempotency, start(), ask(refused.executionId)), { type: 'replayed' })
+    t.same(await store.settleSlots([line]), none, 'both are held')
+    const racing = Array.from({ length: 4 }, start)
+    const { lane } = await registered(t, store)
+    await lane.flush(
+      [appendOf(first.executionId, 2, 2, { asks: [], releases: [releaseOf(first.executionId, { ticket: null })] })],
+      false,
+    )
+    const answers = await Promise.allSettled(
+      racing.map((append) => store.startUnderKey(null, null, append, ask(append.executionId))),
+    )
+    t.equal(answers.filter(({ status }) => status === 'fulfilled').length, 1)
   },
 
   'a slot is asked for with its event, once, or not at all': async (t, { store }) => {

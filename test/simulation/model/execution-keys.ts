@@ -1,11 +1,13 @@
 import { isFinished } from '../../../src/engine/core/state.ts'
 import { CairnError } from '../../../src/errors.ts'
+import type { SlotAsk } from '../../../src/repository/concurrency-slots.ts'
 import type { ExecutionKey, KeyedStart } from '../../../src/repository/execution-keys.ts'
 import type { ExecutionRow } from '../../../src/repository/execution-row.ts'
 import type { Append } from '../../../src/repository/flush.ts'
 import type { IdempotencyKey } from '../../../src/repository/idempotency.ts'
 import { nameOf, startStatement } from './keys.ts'
 import { put, type Statement } from './server.ts'
+import { takeSlotAtStart } from './slots.ts'
 import type { StoredRow, Tables } from './tables.ts'
 
 // src/repository/execution-keys.ts: one transaction that holds the key, and sees whatever was committed before it got it.
@@ -14,9 +16,10 @@ const keyRow = (workflowId: string, key: string): string => `${workflowId}\n${ke
 
 /** Null: the idempotency key has done something before. */
 export const startUnderKeyStatement = (
-  executionKey: ExecutionKey,
+  executionKey: ExecutionKey | null,
   idempotencyKey: IdempotencyKey | null,
   append: Append & Required<Pick<Append, 'insert'>>,
+  slot: SlotAsk | null,
 ): Statement<KeyedStart | null> =>
   function* startUnderKey(transaction, tables) {
     const { executionId, insert } = append
@@ -25,16 +28,17 @@ export const startUnderKeyStatement = (
       yield { row: `key ${once}`, mode: 'exclusive' }
       if (tables.keys.has(once)) return null
     }
-    const name = keyRow(insert.workflowId, executionKey.key)
-    yield { row: `execution key ${name}`, mode: 'exclusive' }
-    const holder = tables.executions.get(tables.executionKeys.get(name) ?? '')
-    const verdict = holder === undefined ? 'start' : verdictOn(holder, executionKey)
+    const name = executionKey === null ? null : keyRow(insert.workflowId, executionKey.key)
+    if (name !== null) yield { row: `execution key ${name}`, mode: 'exclusive' }
+    const holder = tables.executions.get(tables.executionKeys.get(name ?? '') ?? '')
+    const verdict = holder === undefined ? 'start' : verdictOn(holder, executionKey!)
     if (verdict === 'cancel_existing') return { type: 'occupied', executionId: holder!.id, status: holder!.status }
+    if (verdict === 'start' && slot !== null) yield* takeSlotAtStart(transaction, tables, slot)
     const resourceId = verdict === 'start' ? executionId : holder!.id
     if (once !== null)
       transaction.change(put((all) => all.keys, once, { ...idempotencyKey!, resourceId, requestId: null }))
     if (verdict !== 'start') return { type: 'existing', executionId: resourceId }
-    transaction.change(put((all) => all.executionKeys, name, executionId))
+    if (name !== null) transaction.change(put((all) => all.executionKeys, name, executionId))
     yield* startStatement(append)(transaction, tables)
     return { type: 'started', executionId }
   }

@@ -1,3 +1,4 @@
+import { CairnError } from '../../../src/errors.ts'
 import type { SlotAsk, SlotKey, SlotRelease, SlotsSettled } from '../../../src/repository/concurrency-slots.ts'
 import type { NewInboxItem } from '../../../src/repository/inbox.ts'
 import { duplicate, insertInbox } from './flush.ts'
@@ -82,7 +83,7 @@ function settleLine(
     const holders = held().sort(byTurn).slice(0, 10)
     const outcome = row.onLimit === 'reject' ? 'fail' : 'cancel'
     const ids = holders.map(({ executionId }) => executionId)
-    tell(transaction, tables, row, { path: row.path, ticket: row.ticket, outcome, holders: ids })
+    tell(transaction, tables, row, { path: row.path, ticket: row.ticket, outcome, limit: newest!.limit, holders: ids })
     settled.refused.push(row.executionId)
     line.splice(line.indexOf(row), 1)
     transaction.change(remove((t) => t.slots, nameOf(row)))
@@ -95,6 +96,23 @@ function settleLine(
   for (const row of line) {
     if (tables.slots.get(nameOf(row)) !== row) transaction.change(put((t) => t.slots, nameOf(row), row))
   }
+}
+
+/** src/repository/slot-at-start.ts: under the lock of the key, at once or not at all. */
+export function* takeSlotAtStart(transaction: Transaction, tables: Tables, ask: SlotAsk) {
+  yield { row: `line ${keyOf(ask)}`, mode: 'exclusive' } as const
+  const line = [...tables.slots.values()].filter((row) => keyOf(row) === keyOf(ask) && row.state !== 'released')
+  const { scope, key, limit, at: changedAt, ...rest } = ask
+  if (line.length >= limit) {
+    const rank = (row: SlotRow): number => (row.state === 'held' ? 0 : 1)
+    const first = line.toSorted((a, b) => rank(a) - rank(b) || a.turn - b.turn || a.place - b.place).slice(0, 10)
+    const holders = first.map(({ executionId }) => executionId)
+    const details = { scope, key, limit, holders }
+    throw new CairnError('CONCURRENCY_LIMIT', [key, limit, holders.join(', ')], { details })
+  }
+  const place = tables.nextPlace++
+  const row: SlotRow = { ...rest, scope, key, limit, state: 'held', isLeaving: false, place, changedAt }
+  transaction.change(put((all) => all.slots, nameOf(row), row))
 }
 
 function makeRoom(

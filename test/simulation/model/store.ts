@@ -143,9 +143,9 @@ export function modelStore(wire: Wire): ModelStore {
       const made = { resourceId: append.executionId, requestId: null }
       return (await once(key, made, keys.keyedStatement(key, made, keys.startStatement(append))))!
     },
-    startUnderKey: async (executionKey, key, append) => {
+    startUnderKey: async (executionKey, key, append, slot = null) => {
       for (;;) {
-        const started = await wire.transact(startUnderKeyStatement(executionKey, key, append))
+        const started = await wire.transact(startUnderKeyStatement(executionKey, key, append, slot))
         if (started !== null) return started
         const done = await findKey(key!)
         if (done !== null) return { type: 'replayed', executionId: done.resourceId }

@@ -1,0 +1,39 @@
+import type pg from 'pg'
+import { CairnError } from '../errors.ts'
+import { arrayParameters, insertFrom } from './array-columns.ts'
+import { askColumns, holdersShown, lineHash, type SlotAsk } from './concurrency-slots.ts'
+
+const inLine = "s.namespace = $1::text AND s.scope = $2::text AND s.key = $3::text AND s.state <> 'released'"
+
+/**
+ * Gives a start its slot at once, in the start's own transaction and under the lock of the key, or refuses it: whoever waits
+ * already goes before it. CONCURRENCY_LIMIT with the key, the limit and the holders; nothing is written then.
+ */
+export async function takeSlotAtStart(client: pg.PoolClient, ask: SlotAsk): Promise<void> {
+  const { namespace, scope, key, limit } = ask
+  const line = [namespace, scope, key]
+  await client.query(`SELECT pg_advisory_xact_lock(${lineHash('$1::text', '$2::text', '$3::text')})`, line)
+  const { rowCount } = await client.query(
+    insertFrom(
+      `(SELECT WHERE (SELECT count(*) FROM (
+         SELECT FROM concurrency_slots s WHERE ${inLine} LIMIT $4::bigint
+       ) AS taken) < $4::bigint) AS free`,
+      'concurrency_slots',
+      heldColumns,
+      5,
+    ),
+    [...line, limit, ...arrayParameters(heldColumns, [ask])],
+  )
+  if (rowCount === 1) return
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT s.execution_id AS id FROM concurrency_slots s WHERE ${inLine}
+     ORDER BY s.state <> 'held', s.turn, s.place LIMIT ${holdersShown}`,
+    line,
+  )
+  const holders = rows.map(({ id }) => id)
+  throw new CairnError('CONCURRENCY_LIMIT', [key, limit, holders.join(', ')], {
+    details: { scope, key, limit, holders },
+  })
+}
+
+const heldColumns: typeof askColumns = [...askColumns, { name: 'state', type: 'word', of: () => 'held' }]
