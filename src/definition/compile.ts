@@ -101,6 +101,7 @@ function compileDocument(document: JsonObject, all: Compilation): Plan {
     root: rootPlan,
     onFailure,
     slot,
+    priority: typeof document.priority === 'number' ? document.priority : 0,
     hasSlots: slot !== null || Array.from(all.drafts.values()).some(({ plan }) => plan.slot !== null),
     steps: new Map(Array.from(all.drafts, ([id, draft]) => [id, draft.plan])),
     leafCount: numberSteps(root),

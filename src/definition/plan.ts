@@ -148,6 +148,8 @@ export interface Plan {
   readonly steps: ReadonlyMap<string, StepPlan>
   /** What an execution must have before it starts, and has until it ends. */
   readonly slot: SlotPlan | null
+  /** Of executions whose start names none. */
+  readonly priority: number
   /** Whether it, or any step, needs a slot. */
   readonly hasSlots: boolean
   /** How many leaf steps the definition has (actions, and conditions without branches). */

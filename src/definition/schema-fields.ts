@@ -11,6 +11,9 @@ export const durationMs = (
   options: { minimum?: number; default?: number; examples?: number[] } = {},
 ) => Type.Integer({ minimum: 1, maximum: MAX_DURATION_MS, ...options, description })
 
+/** How urgent an execution can be; see docs/adr/0036. */
+export const priorityBounds = { minimum: -1000, maximum: 1000 } as const
+
 /** Text that ends in a text column, which cannot hold U+0000. */
 export const storedText = (maxLength: number, description: string, minLength = 0) =>
   Type.String({ minLength, maxLength, pattern: '^[^\\u0000]*$', description })

@@ -3,6 +3,7 @@ import { languageOf, stepTypes } from './language.ts'
 import {
   Concurrency,
   durationMs,
+  priorityBounds,
   RetryPolicy,
   RetryPolicyReference,
   type Step,
@@ -42,6 +43,15 @@ export const Definition = Type.Object(
     ),
     retryPolicy: Type.Optional(RetryPolicyReference),
     concurrency: Type.Optional(Concurrency('Executions of the workflow')),
+    priority: Type.Optional(
+      Type.Integer({
+        ...priorityBounds,
+        default: 0,
+        description:
+          'Of executions whose start names none: higher ones are taken up first, and go first in lines for slots; a step of priority is worth a minute of waiting. A sub-workflow has the priority of its parent',
+        examples: [5],
+      }),
+    ),
     checkpoints: Type.Optional(
       Type.Object(
         {

@@ -21,7 +21,7 @@ export interface StartRequest {
   readonly triggeredBy?: string | null | undefined
   readonly correlationId?: string | null | undefined
   readonly tags?: readonly string[] | undefined
-  /** Higher goes first when executions wait for a node. */
+  /** Higher goes first when executions wait for a node, or for a slot; the workflow's own when left out. */
   readonly priority?: number | undefined
   /** ms since 1970: not before then. */
   readonly startAt?: number | undefined
@@ -82,7 +82,7 @@ export class Starts {
     if (life.journal.isFull()) throw new CairnError('ENGINE_OVERLOADED')
     const trouble = life.journal.trouble()
     if (trouble !== null) throw new CairnError('DATABASE_UNAVAILABLE', [], { cause: new Error(trouble) })
-    const row = this.#rowOf(request, version, Math.max(FORMAT, plan.format))
+    const row = this.#rowOf(request, version, plan)
     const slot = slotAtStart(plan, row, this.#parts.clock)
     if (executionKey !== null || slot !== null) return this.#startIfFree(row, request, executionKey, slot)
     if (request.idempotencyKey !== undefined) return this.#startKeyed(row, request, request.idempotencyKey)
@@ -199,20 +199,20 @@ export class Starts {
     return execution
   }
 
-  #rowOf(request: StartRequest, version: number, format: number): ExecutionRow {
+  #rowOf(request: StartRequest, version: number, plan: Plan): ExecutionRow {
     const { clock } = this.#parts
     const { startAt } = request
     return pendingRow(clock, {
       namespace: 'default',
       workflowId: request.workflowId,
       workflowVersion: version,
-      format,
+      format: Math.max(FORMAT, plan.format),
       triggeredBy: request.triggeredBy ?? null,
       correlationId: request.correlationId ?? null,
       traceparent: request.traceparent ?? null,
       executionKey: request.executionKey ?? null,
       tags: request.tags ?? [],
-      priority: request.priority ?? 0,
+      priority: request.priority ?? plan.priority,
       input: request.input ?? null,
       wakeAt: startAt !== undefined && startAt > clock.now() ? startAt : null,
     })

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from 'typebox'
 import type { Json } from '../definition/json.ts'
+import { priorityBounds } from '../definition/schema-fields.ts'
 import { executionStatuses } from '../engine/core/state.ts'
 import type { WorkflowEngine } from '../engine/engine.ts'
 import { CairnError } from '../errors.ts'
@@ -44,10 +45,9 @@ const StartExecution = Type.Object(
     tags: Type.Optional(Type.Array(text(100, { minLength: 1 }), { maxItems: 50, examples: [['nightly']] })),
     priority: Type.Optional(
       Type.Integer({
-        minimum: -1000,
-        maximum: 1000,
+        ...priorityBounds,
         description:
-          'Higher ones are taken up first, and go first in lines for slots: a step of priority is worth a minute of waiting; 0 when left out',
+          "Higher ones are taken up first, and go first in lines for slots: a step of priority is worth a minute of waiting; the workflow's `priority` when left out",
       }),
     ),
     executionKey: Type.Optional(

@@ -65,6 +65,7 @@ export function sequence(ids: readonly string[], keep = 10): Plan {
     root,
     onFailure: null,
     slot: null,
+    priority: 0,
     hasSlots: false,
     steps: new Map(steps.map((step) => [step.id, step])),
     leafCount: ids.length,

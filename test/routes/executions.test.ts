@@ -24,6 +24,27 @@ t.test('start answers 201 with the execution and its address', async (t) => {
   })
 })
 
+t.test("a start that names no priority has its workflow's, and a sub-workflow its parent's", async (t) => {
+  const child = await api.workflow([echo('a', 1)], { name: 'urgent part', priority: 9 })
+  const part = { id: 'part', type: 'sub_workflow', config: { workflow: child.name } }
+  const { id: workflowId } = await api.workflow([part], { priority: -7 })
+  const url = '/api/workflows/executions?waitMs=20000'
+  const start = async (body: object) => (await api.call('POST', url, { body })).body
+  t.match(await start({ workflowId: child.id }), { priority: 9 })
+  t.match(await start({ workflowId, priority: 0 }), { priority: 0 }, "0 is the start's own word")
+  const parent = await start({ workflowId })
+  t.match(parent, { status: 'completed', priority: -7 })
+  const { body } = await api.call('GET', `/api/workflows/executions?parentExecutionId=${parent.id}`)
+  t.match(body.items, [{ priority: -7 }])
+  for (const priority of [1001, -1001, 1.5, '5']) {
+    const definition = { name: 'wrong', steps: [echo('a')], priority }
+    t.match(await api.call('POST', '/api/workflows', { body: definition }), {
+      status: 422,
+      body: { code: 'DEFINITION_INVALID', errors: [{ pointer: '/priority' }] },
+    })
+  }
+})
+
 t.test('start with waitMs answers with the end, as soon as it is there', async (t) => {
   const { id } = await api.workflow([echo('a', 1), echo('b', { sum: 3 })])
   const execution = await api.run(id, { order: 7 })
