@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Plan } from '../definition/plan.ts'
 import { CairnError } from '../errors.ts'
-import type { ExecutionRow, ExecutionView } from '../repository/executions.ts'
+import type { ExecutionRow } from '../repository/executions.ts'
 import type { Basis } from '../repository/flush.ts'
 import type { Store } from '../repository/store.ts'
 import { type CheckpointState, checkpointStateOf, findCheckpoint, keptCheckpoints } from './core/checkpoint.ts'
@@ -16,6 +16,7 @@ import { type ControlPayload, rollbackTarget } from './inbox-fact.ts'
 import { Latest } from './latest.ts'
 import type { Plans } from './plans.ts'
 import { advance, FoldError, GapError, type Replay, type ReplayStore, replay } from './replay.ts'
+import { progressOfRow } from './row-progress.ts'
 
 export interface HistoryOptions {
   readonly store: ReplayStore & Pick<Store, 'findExecution' | 'findExecutionView'>
@@ -286,24 +287,5 @@ function quarantined(progress: Progress, at: number): Progress {
     estimatedRemainingMs: null,
     estimatedCompletionAt: null,
     updatedAt: at,
-  }
-}
-
-/** What is left to say when the journal cannot be folded. */
-function progressOfRow(row: ExecutionRow | ExecutionView, plan: Plan | null): Progress {
-  return {
-    executionId: row.id,
-    status: row.status,
-    requested: row.requested,
-    currentStep: null,
-    completedSteps: 0,
-    totalSteps: plan?.leafCount ?? 0,
-    percentage: 'percentage' in row ? row.percentage : row.status === 'completed' ? 100 : 0,
-    estimatedRemainingMs: null,
-    estimatedCompletionAt: null,
-    steps: [],
-    startedAt: row.startedAt,
-    updatedAt: row.updatedAt,
-    lastSeq: row.lastSeq,
   }
 }

@@ -125,6 +125,23 @@ t.test('the iterations of loops are compensated, the last one first, though they
   t.equal(d.state.status, 'failed')
 })
 
+t.test('a race is compensated as what has ended: its compensation decides nothing', async (t) => {
+  const branch = (...steps: object[]) => ({ steps })
+  const race = (id: string, when?: string) => {
+    const branches = [branch(a(`${id}1`, { ...(when && { when }) })), branch(a(`${id}2`, { when: 'false' }))]
+    return of('race', id, { branches, decidedBy: 'first_step' }, undo)
+  }
+  const loop = of('while', 'loop', { condition: 'index < 2', steps: [race('won')], maxIterations: 2 })
+  const d = new Driver([loop, race('none', 'false'), a('bad')]).start()
+  d.complete('loop[0].won[0].won1').complete('loop[1].won[0].won1')
+  t.match(d.state.steps.get('none')!.frame, { winner: null })
+  d.take()
+  d.fail('bad').complete('none[compensate].compensate-none')
+  d.complete('loop[1].won[compensate].compensate-won').complete('loop[0].won[compensate].compensate-won')
+  t.equal(d.state.status, 'failed')
+  t.match(d.checkReplay(t).state.steps.get('none')!.frame, { winner: null })
+})
+
 t.test(
   'a compensation is retried; one that fails in the end is named, and the others are made all the same',
   async (t) => {

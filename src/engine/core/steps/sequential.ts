@@ -64,6 +64,8 @@ export function restart(turn: Turn, plan: Ordered, step: StepState): void {
 /** Whose body it is hears that it has done something, before the next step begins. */
 function tellOwner(turn: Turn, plan: SequentialPlan, step: StepState): void {
   const owner = plan.parent!
+  // What takes it back is not a part of it, and it may have left the state.
+  if (plan === owner.compensation) return
   behaviourOf(owner).advanced?.(turn, owner, turn.state.steps.get(parentPath(step.path))!, plan)
 }
 
