@@ -1,9 +1,11 @@
 import type { ActionPlan, Plan } from '../../src/definition/plan.ts'
 import { isFinished, parentPath } from '../../src/engine/core/state.ts'
 import { Archive } from './archive.ts'
+import { Decisions } from './decisions.ts'
 import { type Effect, jsonOf } from './effects.ts'
 import { Exclusion } from './exclusion.ts'
 import { hasGivenUp, isUpset, settledKinship } from './kinship.ts'
+import { Mail } from './mail.ts'
 import { Mirror } from './mirror.ts'
 import { toRow } from './model/reads.ts'
 import type { Server, Transaction, Witness } from './model/server.ts'
@@ -29,6 +31,8 @@ export class Audit implements Witness {
   hasLostCommits = false
   readonly mirrors = new Map<string, Mirror>()
   readonly archive: Archive
+  readonly decisions: Decisions
+  readonly #mail: Mail
   readonly #world: World
   readonly #server: Server
   readonly #planOf: (workflowId: string) => Plan
@@ -45,6 +49,8 @@ export class Audit implements Witness {
     this.#planNamed = planNamed
     this.#isCalm = isCalm
     this.archive = new Archive(server, (rule, what) => this.fault(rule, what))
+    this.decisions = new Decisions(this, server)
+    this.#mail = new Mail(this, server)
     this.#exclusion = new Exclusion(server, (rule, what) => this.fault(rule, what))
     server.witness = this
   }
@@ -59,8 +65,10 @@ export class Audit implements Witness {
   }
 
   /** Promise 5: only its owner can commit to an execution's history; a node that was declared dead can commit nothing. */
-  committing({ flush }: Transaction): void {
+  committing(transaction: Transaction): void {
+    const { flush } = transaction
     if (flush === null) return
+    this.#mail.committing(transaction)
     const { nodes, executions } = this.#server.tables
     if (!nodes.has(flush.node)) this.fault('a dead node commits nothing', `${flush.node} is not in nodes`)
     for (const { executionId, insert } of flush.appends) {
@@ -83,6 +91,8 @@ export class Audit implements Witness {
       }
     }
     this.#exclusion.committed(this.mirrors)
+    this.decisions.committed()
+    this.#mail.committed()
   }
 
   turnedBack(commits: number): void {
@@ -168,6 +178,8 @@ export class Audit implements Witness {
         this.#compare(mirror)
       }
     }
+    this.decisions.settled()
+    this.#mail.settled()
     settledKinship(this.archive, this.mirrors, cancelled, (rule, what) => this.fault(rule, what))
   }
 

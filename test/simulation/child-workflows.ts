@@ -1,4 +1,5 @@
 import type { Script } from './effects.ts'
+import { titleOf } from './sayings.ts'
 
 const act = (id: string, script: Partial<Script>, rest: object = {}): object => ({
   id,
@@ -26,6 +27,13 @@ export const childWorkflows: Readonly<Record<string, object>> = {
     ],
   },
   'bad child': { steps: [act('done', {}, { compensate: undo }), act('no', { outcomes: ['fatal'] })] },
+  'asking child': {
+    steps: [
+      { id: 'ask', type: 'approval', config: { title: titleOf('rejected') } },
+      { id: 'hear', type: 'wait_for_signal', config: { signal: 'news' } },
+      act('last', { delayMs: 0 }),
+    ],
+  },
   'child with children': {
     steps: [
       {

@@ -4,6 +4,7 @@ import type { Audit } from './audit.ts'
 import { targetNames } from './effects.ts'
 import type { Server } from './model/server.ts'
 import type { SimulatedNode } from './node.ts'
+import { People } from './people.ts'
 import type { Act, Business, Timed } from './scenario.ts'
 import { Subscriber } from './subscriber.ts'
 import type { World } from './world.ts'
@@ -26,7 +27,7 @@ export class Clients {
   readonly #audit: Audit
   readonly #nodes: readonly SimulatedNode[]
   readonly #workflowIds: readonly string[]
-  readonly #signals = new Map<string, { readonly executionId: string; isTaken: boolean }>()
+  readonly #people: People
   /** Keys that somebody wanted for himself, by `workflow key`. */
   readonly #vacated = new Set<string>()
   #next = 0
@@ -43,6 +44,7 @@ export class Clients {
     this.#audit = audit
     this.#nodes = nodes
     this.#workflowIds = workflowIds
+    this.#people = new People(world, server, audit, (node, keyed, ask) => this.#persist(node, keyed, ask))
   }
 
   /** Does what is to be done at this moment. Never rejects. */
@@ -65,6 +67,11 @@ export class Clients {
       const engine = this.#nodeFrom(0)?.engine
       if (status === 'paused') engine?.resumeExecution(id).catch(() => {})
     }
+  }
+
+  /** Whatever waits for somebody is answered. */
+  answerAll(): void {
+    this.#people.answerAll()
   }
 
   /** Operators let go of all circuits. */
@@ -96,16 +103,7 @@ export class Clients {
 
   /** What must have come true by the end. */
   settled(): void {
-    for (const [text, { executionId, isTaken }] of this.#signals) {
-      const count = this.#eventsOf(executionId).filter(
-        (row) => row.type === 'signal.received' && row.text.includes(text),
-      )
-      const isThere = this.#audit.archive.rows.has(executionId)
-      if (count.length > 1) this.#audit.fault('a signal is received once', `${text}: ${count.length} times`)
-      if (isTaken && isThere && count.length === 0 && !this.#audit.hasLostCommits) {
-        this.#audit.fault('an answer means that it is durable', `${text} was never received`)
-      }
-    }
+    this.#people.settled()
     for (const subscriber of this.subscribers) {
       const last = this.#eventsOf(subscriber.executionId).length
       const isGone = this.#audit.archive.retired.has(subscriber.executionId)
@@ -122,20 +120,21 @@ export class Clients {
       other?.catch((error: Error) => this.#world.note(`  the second start answers ${error.message}`))
       return this.#start(node, act)
     }
+    if (act.type === 'decide') return this.#people.decide(node, act)
     if (act.type === 'circuit') return this.#hold(node, targetNames[act.target]!, act.mode)
     const known = this.#known()
     const executionId = known[act.execution % Math.max(1, known.length)]
     const engine = this.#nodeFrom(node)?.engine
     if (executionId === undefined || engine == null) return
     if (act.type === 'subscribe') return this.#subscribe(node, executionId, act.fromStart)
-    if (act.type === 'signal') return this.#signal(node, executionId, act.keyed)
+    if (act.type === 'signal') return this.#people.signal(node, executionId, 'news', act.keyed)
     if (act.type === 'progress') return void (await engine.getProgress(executionId))
     await this.#control(engine, executionId, act)
   }
 
   async #start(
     node: number,
-    { workflow, n, keyed, delayMs, business }: Extract<Act, { type: 'start' }>,
+    { workflow, n, keyed, delayMs, priority, correlation, business }: Extract<Act, { type: 'start' }>,
   ): Promise<void> {
     const idempotencyKey = `key ${this.#next++}`
     const workflowId = this.#workflowIds[workflow % this.#workflowIds.length]!
@@ -143,6 +142,8 @@ export class Clients {
       engine.requestStart({
         workflowId,
         input: { n },
+        priority,
+        correlationId: `c${correlation}`,
         ...(keyed && { idempotencyKey }),
         ...(delayMs > 0 && { startAt: clock + delayMs }),
         ...(business !== null && this.#under(workflowId, business)),
@@ -178,7 +179,7 @@ export class Clients {
   async #control(
     engine: WorkflowEngine,
     executionId: string,
-    act: Exclude<Act, { type: 'start' | 'subscribe' | 'signal' | 'progress' | 'circuit' }>,
+    act: Exclude<Act, { type: 'start' | 'subscribe' | 'signal' | 'progress' | 'circuit' | 'decide' }>,
   ): Promise<void> {
     if (act.type === 'cancel') this.cancelled.add(executionId)
     const before = this.#eventsOf(executionId).length
@@ -205,15 +206,6 @@ export class Clients {
         `${action}: no ${answerOf[action]} among ${since.length} events`,
       )
     }
-  }
-
-  async #signal(node: number, executionId: string, keyed: boolean): Promise<void> {
-    const text = `signal ${this.#next++}`
-    const told = { executionId, isTaken: false }
-    this.#signals.set(`"${text}"`, told)
-    const options = keyed ? { idempotencyKey: text } : {}
-    await this.#persist(node, keyed, (engine) => engine.signal(executionId, 'news', text, options))
-    told.isTaken = true
   }
 
   #subscribe(node: number, executionId: string, fromStart: boolean): void {

@@ -1,208 +1,18 @@
 import fc from 'fast-check'
-import { childWorkflows } from './child-workflows.ts'
-import { type Script, type ScriptedOutcome, targetNames } from './effects.ts'
-
-/** A step before it has a name: names, dependencies and what it reads depend on where it ends up. */
-type Draft =
-  | { readonly type: 'action'; readonly script: Script; readonly extras: Extras }
-  | { readonly type: 'gate'; readonly ask: number; readonly onFalse: string; readonly extras: Extras }
-  | { readonly type: 'branch'; readonly ask: number; readonly steps: Draft[]; readonly otherwise: Draft[] }
-  | {
-      readonly type: 'switch'
-      readonly asks: readonly [number, number]
-      readonly mode: string
-      readonly steps: Draft[]
-      readonly otherwise: Draft[]
-    }
-  | {
-      readonly type: 'race'
-      readonly decidedBy: string
-      readonly waitMs: number
-      readonly steps: Draft[]
-      readonly otherwise: Draft[]
-    }
-  | { readonly type: 'while' | 'until'; readonly times: number; readonly steps: Draft[] }
-  | {
-      readonly type: 'foreach'
-      readonly isPaged: boolean
-      readonly count: number
-      readonly concurrency: number
-      readonly tolerate: number
-      readonly join: Join | null
-      readonly steps: Draft[]
-    }
-  | { readonly type: 'try'; readonly steps: Draft[]; readonly otherwise: Draft[]; readonly last: Draft[] | null }
-  | { readonly type: 'set' | 'wait'; readonly value: number }
-  | {
-      readonly type: 'sub_workflow'
-      readonly workflow: string
-      readonly takesInput: boolean
-      /** Its mode and parentClosePolicy. */
-      readonly bond: readonly [string, string]
-    }
-  | {
-      readonly type: 'parallel' | 'sequential'
-      readonly steps: Draft[]
-      readonly concurrency: number
-      readonly join: Join | null
-      readonly extras: Extras
-    }
-
-/** What a composite may have: an output, and a compensation that ends like this. */
-interface Beside {
-  readonly hasOutput: boolean
-  readonly undo: ScriptedOutcome | null
-}
-
-/** When a parallel or a foreach goes on before all in it have ended. */
-interface Join {
-  readonly kind: 'count' | 'when'
-  readonly rest: 'cancel' | 'continue'
-}
-
-interface Extras {
-  readonly when: number | null
-  /** Which of its elder siblings it depends on, as a mask. */
-  readonly dependencies: number
-  readonly once: boolean
-  readonly attempts: number
-  readonly retryMs: number
-  readonly reads: number
-  /** What it calls; then it is tried until that is there. */
-  readonly target: number | null
-  /** How its compensation ends, if it has one. */
-  readonly undo: ScriptedOutcome | null
-}
-
-/** null, but for one time in `times`. */
-const seldom = <T>(arbitrary: fc.Arbitrary<T>, times: number): fc.Arbitrary<T | null> =>
-  fc.oneof({ weight: times - 1, arbitrary: fc.constant(null) }, { weight: 1, arbitrary })
-
-const extras: fc.Arbitrary<Extras> = fc.record({
-  when: seldom(fc.nat(3), 5),
-  dependencies: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(7) }),
-  once: fc.nat(2).map((die) => die === 0),
-  attempts: fc.integer({ min: 1, max: 3 }),
-  retryMs: fc.constantFrom(1, 40, 1_300),
-  reads: fc.nat(3),
-  target: fc.option(fc.nat(1), { freq: 2, nil: null }),
-  undo: fc.option(fc.constantFrom<ScriptedOutcome>('ok', 'ok', 'retryable', 'fatal'), { freq: 2, nil: null }),
-})
-
-const outcomes: fc.Arbitrary<ScriptedOutcome[]> = fc.oneof(
-  { weight: 8, arbitrary: fc.constant<ScriptedOutcome[]>(['ok']) },
-  { weight: 3, arbitrary: fc.constant<ScriptedOutcome[]>(['retryable', 'ok']) },
-  { weight: 1, arbitrary: fc.constant<ScriptedOutcome[]>(['retryable', 'slow', 'ok']) },
-  { weight: 1, arbitrary: fc.constant<ScriptedOutcome[]>(['slow']) },
-  { weight: 1, arbitrary: fc.constant<ScriptedOutcome[]>(['fatal']) },
-)
-
-const script: fc.Arbitrary<Script> = fc.record({ outcomes, delayMs: fc.constantFrom(0, 0, 2, 30, 30, 250, 900) })
-
-const bonds = [
-  ['wait', 'cancel'],
-  ['wait', 'cancel'],
-  ['wait', 'abandon'],
-  ['fire_and_forget', 'cancel'],
-  ['fire_and_forget', 'abandon'],
-  ['fire_and_forget', 'wait'],
-] as const
-
-const join: fc.Arbitrary<Join | null> = fc.option(
-  fc.record({ kind: fc.constantFrom('count', 'when'), rest: fc.constantFrom('cancel', 'continue', 'continue') }),
-  { freq: 2, nil: null },
-)
-
-const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => ({
-  step: fc.oneof(
-    { maxDepth: 3, depthSize: 'small' },
-    { weight: 5, arbitrary: fc.record({ type: fc.constant('action'), script, extras }) },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        type: fc.constant('gate'),
-        ask: fc.nat(5),
-        onFalse: fc.constantFrom('skip_rest', 'continue', 'fail'),
-        extras,
-      }),
-    },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        type: fc.constant('branch'),
-        ask: fc.nat(5),
-        steps: tie('steps'),
-        otherwise: tie('steps'),
-      }),
-    },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        type: fc.constant('switch'),
-        asks: fc.tuple(fc.nat(5), fc.nat(5)),
-        mode: fc.constantFrom('first', 'all'),
-        steps: tie('steps'),
-        otherwise: tie('steps'),
-      }),
-    },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        type: fc.constant('race'),
-        decidedBy: fc.constantFrom('first_step', 'all_steps'),
-        waitMs: fc.constantFrom(1, 40, 1_300),
-        steps: tie('steps'),
-        otherwise: tie('steps'),
-      }),
-    },
-    {
-      weight: 1,
-      arbitrary: fc.record({ type: fc.constantFrom('while', 'until'), times: fc.nat(3), steps: tie('steps') }),
-    },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        type: fc.constant('foreach'),
-        isPaged: fc.boolean(),
-        count: fc.nat(3),
-        concurrency: fc.integer({ min: 1, max: 2 }),
-        tolerate: fc.nat(1),
-        join,
-        steps: tie('steps'),
-      }),
-    },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        type: fc.constant('try'),
-        steps: tie('steps'),
-        otherwise: tie('steps'),
-        last: fc.option(tie('steps'), { nil: null }),
-      }),
-    },
-    { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('set', 'wait'), value: fc.constantFrom(1, 40, 1_300) }) },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        type: fc.constant('sub_workflow'),
-        workflow: fc.constantFrom(...Object.keys(childWorkflows)),
-        takesInput: fc.boolean(),
-        bond: fc.constantFrom(...bonds),
-      }),
-    },
-    {
-      weight: 2,
-      arbitrary: fc.record({
-        type: fc.constantFrom('parallel', 'parallel', 'sequential'),
-        steps: tie('steps'),
-        concurrency: fc.nat(3),
-        join,
-        extras,
-      }),
-    },
-  ) as fc.Arbitrary<Draft>,
-  steps: fc.array(tie('step'), { minLength: 1, maxLength: 3 }),
-}))
+import {
+  type Address,
+  type Asking,
+  type Beside,
+  type Draft,
+  type Extras,
+  type Join,
+  script,
+  seldom,
+  step,
+} from './drafts.ts'
+import { type ScriptedOutcome, targetNames } from './effects.ts'
+import { EPOCH } from './node-clock.ts'
+import { titleOf } from './sayings.ts'
 
 /** A definition as it is posted; `isTimed`: what becomes of it depends on how long things take. */
 export interface Posted {
@@ -271,10 +81,16 @@ function besideOf(naming: Naming, type = 'composite'): object {
   }
 }
 
-function joinOf(join: Join | null, naming: Naming): object {
+/** `count`: how many there are, of which a join cannot want more. */
+function joinOf(join: Join | null, count: number, naming: Naming): object {
   if (join === null || !naming.hasRaces) return {}
   naming.isTimed = true
-  return { join: join.kind === 'count' ? 'any' : { when: 'arrived.completed > 0 && data != null' }, rest: join.rest }
+  const wanted = {
+    any: 'any',
+    two: Math.max(1, Math.min(2, count)),
+    when: { when: 'arrived.completed > 0 && data != null' },
+  }
+  return { join: wanted[join.kind], rest: join.rest }
 }
 
 interface Named {
@@ -304,10 +120,10 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
   else if (draft.type === 'race') {
     return { id, type: 'sequential', config: { steps: nameAll([...draft.steps, ...draft.otherwise], naming, false) } }
   }
-  if (draft.type === 'set' || draft.type === 'wait') return { id, type: draft.type, config: configOf(draft, naming) }
+  if (isSingle(draft)) return singleOf(id, draft, naming)
   if (!('extras' in draft))
     return { id, type: draft.type, config: configOf(draft, naming), ...besideOf(naming, draft.type) }
-  const { when, dependencies: mask, once, attempts, retryMs, reads: read, undo, target } = draft.extras
+  const { when, dependencies: mask, once, attempts, retryMs, hasRetryWhen, reads: read, undo, target } = draft.extras
   const dependencies = isGraph ? elders.filter((_, index) => (mask >> index) & 1).map((elder) => elder.id) : []
   const common = {
     id,
@@ -318,13 +134,20 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     const config = { condition: asks[draft.ask]!, onFalse: draft.onFalse }
     return { ...common, type: 'condition', config }
   }
+  if (draft.type === 'fail') {
+    const config = { error: 'Told', message: 'so says {{ input.n }}', details: { n: '{{ input.n }}' } }
+    return { ...common, type: 'fail', config }
+  }
   if (draft.type === 'action') {
     const isSlow = draft.script.outcomes.includes('slow')
     const undoing = undo !== null && {
       compensate: { type: 'act', outcomes: [undo, 'ok'], delayMs: 2, value: '{{ completed }}' },
     }
-    if (target !== null) return { ...common, ...undoing, ...calling(target, draft.script, reads[read]!) }
-    const retryPolicy = { maxAttempts: attempts, initialIntervalMs: retryMs, jitter: 0, maxElapsedMs: null }
+    if (target !== null) return { ...common, ...undoing, ...calling(target, draft, reads[read]!, naming) }
+    const retryPolicy = {
+      ...{ maxAttempts: attempts, initialIntervalMs: retryMs, jitter: 0, maxElapsedMs: null },
+      ...(hasRetryWhen && { when: "error.type == 'ConnectionError' && attempt < 2", nonRetryable: ['Told'] }),
+    }
     return {
       ...common,
       type: 'action',
@@ -335,26 +158,126 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     }
   }
   const isParallel = draft.type === 'parallel'
+  const steps = nameAll(draft.steps, naming, isParallel)
   return {
     ...common,
     type: draft.type,
     config: {
-      steps: nameAll(draft.steps, naming, isParallel),
+      steps,
       ...(isParallel && draft.concurrency > 0 && { concurrency: draft.concurrency }),
-      ...(isParallel && joinOf(draft.join, naming)),
+      ...(isParallel && { onFailure: draft.onFailure === 'continue' && isOnce(steps) ? 'wait_all' : draft.onFailure }),
+      ...(isParallel && joinOf(draft.join, steps.length, naming)),
     },
     ...besideOf(naming),
   }
 }
 
+/** What the undisturbed run cannot be told of once its step is forgotten: that it was interrupted, and that this was borne. */
+const isOnce = (steps: readonly Named[]): boolean => JSON.stringify(steps).includes('at_most_once')
+
 /** Calls a target, which may be away, until it is there: so what it comes to can be foretold. */
-function calling(target: number, { delayMs }: Script, value: string): object {
+function calling(
+  target: number,
+  { script: { delayMs }, extras: { failsWhenOpen } }: Extract<Draft, { type: 'action' }>,
+  value: string,
+  naming: Naming,
+): object {
   const retryPolicy = { maxAttempts: 1_000, initialIntervalMs: 100, maxIntervalMs: 400, jitter: 0, maxElapsedMs: null }
+  const mayFail = failsWhenOpen && naming.hasRaces
+  if (mayFail) naming.isTimed = true
+  const circuitBreaker = { failureThreshold: 1 + target, windowMs: 3_000, openMs: target === 0 ? 400 : 1_500 }
   return {
     type: 'action',
     config: { type: 'act', outcomes: ['ok'], delayMs, value, target: targetNames[target] },
-    circuitBreaker: { failureThreshold: 1 + target, windowMs: 3_000, openMs: target === 0 ? 400 : 1_500 },
-    retryPolicy,
+    circuitBreaker: { ...circuitBreaker, ...(mayFail && { onOpen: 'fail' }) },
+    retryPolicy: { ...retryPolicy, ...(mayFail && { nonRetryable: ['CircuitOpenError'] }) },
+  }
+}
+
+const singles = ['set', 'wait', 'wait_until', 'approval', 'wait_for_signal', 'emit', 'complete'] as const
+type Single = Extract<Draft, { type: (typeof singles)[number] }>
+
+const isSingle = (draft: Draft): draft is Single => (singles as readonly string[]).includes(draft.type)
+
+/** Steps that are made of their config alone. */
+function singleOf(id: string, draft: Single, naming: Naming): Named {
+  switch (draft.type) {
+    case 'set':
+      return { id, type: 'set', config: { variables: { [`v${draft.value}`]: '{{ input.n }}' } } }
+    case 'wait':
+      return { id, type: 'wait', config: { durationMs: draft.value } }
+    case 'wait_until':
+      return { id, type: 'wait', config: { until: new Date(EPOCH + 2 * draft.value).toISOString() } }
+    case 'approval':
+      return { id, type: 'approval', config: askedOf(draft, naming) }
+    case 'wait_for_signal': {
+      const { hasCorrelation, transient, patience } = draft
+      const mayLapse = patience !== null && naming.hasRaces
+      if (mayLapse) naming.isTimed = true
+      const config = {
+        signal: 'news',
+        ...(hasCorrelation && { correlation: "signal.payload.news.kind == 'a'" }),
+        ...(transient && { transient }),
+        ...(mayLapse && { timeoutMs: patience[0], onTimeout: patience[1] }),
+      }
+      return { id, type: 'wait_for_signal', config }
+    }
+    case 'emit':
+      return emitting(id, draft.to, draft.isPicky, naming)
+    case 'complete':
+      return completing(id, draft, naming)
+  }
+}
+
+const form = { type: 'object', properties: { amount: { type: 'number' } }, required: ['amount'] }
+
+function askedOf({ verdict, hasForm, onReject, deadline, outcome, steps }: Asking, naming: Naming): object {
+  const isOpen = naming.hasRaces && (verdict === 'either' || deadline !== null)
+  if (isOpen) naming.isTimed = true
+  const named = deadline === null ? [] : nameAll(steps, naming, false)
+  const told = { id: `s${naming.next++}`, type: 'set', config: { variables: { late: '{{ approval.id != null }}' } } }
+  // Otherwise it is decided as it says, and long before this.
+  const durationMs = isOpen && deadline !== null ? deadline : 3_600_000
+  return {
+    title: titleOf(isOpen || verdict !== 'either' ? verdict : 'approved'),
+    description: 'for {{ input.n }}',
+    assignees: ['ada', 'p{{ input.n }}'],
+    groups: "{{ ['all'] }}",
+    ...(hasForm && { form }),
+    ...(deadline !== null && { deadline: { durationMs }, onDeadline: { outcome, steps: [told, ...named] } }),
+    onReject,
+  }
+}
+
+/** Others get news, whoever they are; itself it tells something that it then waits for. */
+function emitting(id: string, to: Address, isPicky: boolean, naming: Naming): Named {
+  const [send, hear, signal] = [`s${naming.next++}`, `s${naming.next++}`, `own-${id}`]
+  if (to === 'self') {
+    const config = { signal, payload: { news: 'to me' }, to: { executionId: '{{ execution.id }}' } }
+    const steps = [
+      { id: send, type: 'emit', config },
+      { id: hear, type: 'wait_for_signal', config: { signal } },
+    ]
+    return { id, type: 'sequential', config: { steps } }
+  }
+  const mayFail = isPicky && naming.hasRaces
+  if (mayFail) naming.isTimed = true
+  const address = to === 'key' ? { executionKey: 'order 1' } : { correlationId: '{{ execution.correlationId }}' }
+  const payload = { news: { kind: "{{ input.n % 2 === 0 ? 'a' : 'b' }}", from: '{{ execution.id }}' } }
+  const config = { signal: 'news', payload, to: address, ...(mayFail && { onNobody: 'fail' }) }
+  return { id, type: 'emit', config }
+}
+
+function completing(id: string, { isWhole, steps }: Extract<Draft, { type: 'complete' }>, naming: Naming): Named {
+  const endsAll = isWhole && naming.hasRaces
+  if (endsAll) naming.isTimed = true
+  const [done, never] = [`s${naming.next++}`, `s${naming.next++}`]
+  const config = { ...(!endsAll && { scope: id }), output: { end: '{{ data }}' } }
+  const after = { id: never, type: 'set', config: { variables: { never: true } } }
+  return {
+    id,
+    type: 'sequential',
+    config: { steps: [...nameAll(steps, naming, false), { id: done, type: 'complete', config }, after] },
   }
 }
 
@@ -369,8 +292,8 @@ function twoPages(items: readonly number[], naming: Naming): object[] {
   return [{ id: page, type: 'sequential', config: { steps } }]
 }
 
-/** What the types without extras are made of. */
-function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>, naming: Naming): object {
+/** What the composites without extras, and sub_workflow, are made of. */
+function configOf(draft: Exclude<Draft, Single | { extras: Extras } | { type: 'branch' }>, naming: Naming): object {
   const inside = (drafts: readonly Draft[]) => nameAll(drafts, naming, false)
   switch (draft.type) {
     case 'switch': {
@@ -390,15 +313,8 @@ function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>
       return { condition: `index < ${draft.times}`, steps: inside(draft.steps), maxIterations: 5 }
     case 'until':
       return { condition: `index >= ${draft.times}`, steps: inside(draft.steps), maxIterations: 5 }
-    case 'foreach': {
-      const { count, concurrency, tolerate } = draft
-      const items = Array.from({ length: count }, (_, index) => index)
-      const steps = inside(draft.steps)
-      // An item that was interrupted and borne leaves no trace by which the undisturbed run could be told of it.
-      const isOnce = JSON.stringify(steps).includes('at_most_once')
-      const given = draft.isPaged ? { page: twoPages(items, naming) } : { items }
-      return { ...given, concurrency, tolerate: isOnce ? 0 : tolerate, steps, ...joinOf(draft.join, naming) }
-    }
+    case 'foreach':
+      return foreachOf(draft, naming)
     case 'try': {
       const steps = inside(draft.steps)
       const caught = inside(draft.otherwise)
@@ -414,9 +330,24 @@ function configOf(draft: Exclude<Draft, { extras: Extras } | { type: 'branch' }>
         ...(takesInput && { input: { n: '{{ input.n }}', of: '{{ data }}' } }),
       }
     }
-    case 'set':
-      return { variables: { [`v${draft.value}`]: '{{ input.n }}' } }
-    case 'wait':
-      return { durationMs: draft.value }
+  }
+}
+
+/** Its items, pages of them, or items that signals add while it runs. */
+function foreachOf(draft: Extract<Draft, { type: 'foreach' }>, naming: Naming): object {
+  const { count, concurrency, tolerate, collect } = draft
+  const items = Array.from({ length: count }, (_, index) => index)
+  const steps = nameAll(draft.steps, naming, false)
+  const grows = draft.source === 'grow' && naming.hasRaces
+  if (grows) naming.isTimed = true
+  return {
+    ...(draft.source === 'page' ? { page: twoPages(items, naming) } : { items }),
+    ...(grows && { grow: { signal: 'news', end: 'enough' } }),
+    concurrency,
+    // An item that was interrupted and borne leaves no trace by which the undisturbed run could be told of it.
+    tolerate: isOnce(steps) ? 0 : tolerate,
+    collect,
+    steps,
+    ...joinOf(draft.join, draft.source === 'page' ? 2 * count : count, naming),
   }
 }

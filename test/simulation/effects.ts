@@ -109,9 +109,12 @@ export function scriptedAction(world: World, body: Body, targets: Targets, onEff
   })
 }
 
-/** Its JSON but for the ids of executions that were started: another run has others. */
+/** What another run has otherwise: ids, who decided when, which signal it was, how many got one, which failure came first. */
+const chance: ReadonlySet<string> = new Set(['executionId', 'by', 'comment', 'decidedAt', 'news', 'delivered', 'error'])
+
+/** Its JSON but for what chance has put there. */
 export const jsonOf = (value: Json): string =>
-  JSON.stringify(value, (key, inside) => (key === 'executionId' ? 'some id' : inside))
+  JSON.stringify(value, (key, inside) => (chance.has(key) ? 'something' : inside))
 
 /** FNV-1a over the value's JSON: enough to tell that another value came. */
 function fingerprintOf(value: Json): string {

@@ -82,6 +82,8 @@ export class Mirror {
       if (this.quarantine !== 'CrashLoop') this.#fault('no bug shows', `quarantined: ${row.text}`)
     }
     if (type === 'execution.retried') this.#retried()
+    // Whoever is asked anew is reminded anew.
+    if (type === 'approval.requested') this.#forgetInside(bodyPath(path!, 'onDeadline'))
     if (path !== null) this.#expectFinally(path)
     if (type === 'step.started') this.started.set(path!, seq)
     if (type === 'step.completed') this.#complete(path!)
@@ -99,8 +101,7 @@ export class Mirror {
     this.retries += 1
     this.#failedTries.clear()
     // It runs again when the flow fails again.
-    const onFailure = `${this.state.generation}/[onFailure].`
-    for (const key of this.completed) if (key.startsWith(onFailure)) this.completed.delete(key)
+    this.#forgetInside('[onFailure]')
     for (const step of this.state.steps.values()) {
       const isOpen = step.status === 'failed' || step.status === 'cancelled'
       const hasCleaned = this.state.steps.get(bodyPath(step.path, 'finally'))?.status === 'completed'
@@ -114,9 +115,14 @@ export class Mirror {
       const cleanup = bodyPath(failed, 'finally')
       if (!path.startsWith(`${failed}[`) || path.startsWith(cleanup)) continue
       this.#failedTries.delete(failed)
-      const again = `${this.state.generation}/${cleanup}.`
-      for (const key of this.completed) if (key.startsWith(again)) this.completed.delete(key)
+      this.#forgetInside(cleanup)
     }
+  }
+
+  /** What stands in this body may be completed once more. */
+  #forgetInside(body: string): void {
+    const inside = `${this.state.generation}/${body}.`
+    for (const key of this.completed) if (key.startsWith(inside)) this.completed.delete(key)
   }
 
   #complete(path: string): void {

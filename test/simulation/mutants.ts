@@ -134,6 +134,57 @@ export const mutants: readonly Mutant[] = [
     to: "return row?.status === 'running'",
   },
   {
+    name: 'a decision is answered before it is taken',
+    file: 'src/engine/approvals.ts',
+    from: "const effective = approval.status !== 'open'",
+    to: 'const effective = true',
+    also: [
+      {
+        file: 'src/engine/approvals.ts',
+        from: '(effective && approval.requestId !== posted.requestId)',
+        to: "(approval.status !== 'open' && approval.requestId !== posted.requestId)",
+      },
+      {
+        file: 'src/engine/approvals.ts',
+        from: 'await feed.waitFor(executionId, lastSeq, (event) => answers(event, posted.requestId), ANSWER_WITHIN_MS)',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'who decides second is told that it counts',
+    file: 'src/engine/approvals.ts',
+    from: '(effective && approval.requestId !== posted.requestId)',
+    to: 'false',
+  },
+  {
+    name: 'an approval that was decided stays open',
+    file: 'src/engine/core/approvals.ts',
+    from: '  delete turn.state.approvals![approvalId]\n',
+    to: '',
+  },
+  {
+    name: 'what a rollback supersedes stays listed as open',
+    file: 'src/engine/core/control.ts',
+    from: 'supersede(turn, event.approvals ?? [])',
+    to: 'supersede(turn, [])',
+  },
+  {
+    name: 'an emitted signal passes over who is parked',
+    file: 'test/simulation/model/reads.ts',
+    from: '!isFinished(row.status) && isMeant(row)',
+    to: "row.status !== 'waiting' && !isFinished(row.status) && isMeant(row)",
+  },
+  {
+    name: 'an emitted signal is left by an append of its own',
+    file: 'src/engine/emission.ts',
+    from: 'draft.send({ executionId,',
+    to: 'void services.store.insertInbox({ executionId,',
+    also: [
+      { file: 'src/engine/emission.ts', from: 'at: clock.now() }, bytes)', to: 'at: clock.now() }).catch(() => {})' },
+    ],
+  },
+  {
     name: 'who is refused the probe of an open circuit calls all the same',
     file: 'src/engine/breakers.ts',
     from: 'if (!(await circuits.claimProbe(key, probeId, PROBE_LEASE_MS))) return null',

@@ -112,6 +112,7 @@ export async function run(scenario: Scenario): Promise<Outcome> {
     for (const node of nodes) node.start()
     clients.resumeAll()
     clients.freeAll()
+    clients.answerAll()
     world.after(300, null, help)
   }
   help()

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import type { CircuitMode } from '../../src/repository/circuit-breakers.ts'
 import type { ConflictPolicy, ReusePolicy } from '../../src/repository/execution-keys.ts'
 import { type Posted, posted } from './definitions.ts'
+import type { Deciding } from './people.ts'
 
 /** Something that somebody outside asks of a node. Executions and workflows are named by their number, modulo what there is. */
 export type Act =
@@ -11,6 +12,9 @@ export type Act =
       readonly n: number
       readonly keyed: boolean
       readonly delayMs: number
+      readonly priority: number
+      /** Of its correlationId. */
+      readonly correlation: number
       readonly business: Business | null
     }
   /** An operator holds the circuit of a target, or lets go of it. */
@@ -24,6 +28,8 @@ export type Act =
       readonly compensate: boolean
     }
   | { readonly type: 'signal'; readonly execution: number; readonly keyed: boolean }
+  /** Approvals are named as executions are. */
+  | ({ readonly type: 'decide' } & Deciding)
   | { readonly type: 'subscribe'; readonly execution: number; readonly fromStart: boolean }
   | { readonly type: 'progress'; readonly execution: number }
 
@@ -107,18 +113,19 @@ const business: fc.Arbitrary<Business | null> = fc.option(
   }),
   { freq: 3, nil: null },
 )
+const start = (delayMs: fc.Arbitrary<number>) =>
+  fc.record({
+    type: fc.constant('start' as const),
+    workflow: fc.nat(1),
+    n: fc.nat(5),
+    keyed,
+    delayMs,
+    priority: fc.constantFrom(0, 0, 5, -3),
+    correlation: fc.nat(1),
+    business,
+  })
 const act: fc.Arbitrary<Act> = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      type: fc.constant('start' as const),
-      workflow: fc.nat(1),
-      n: fc.nat(5),
-      keyed,
-      delayMs: fc.constantFrom(0, 0, 0, 400, 2_500),
-      business,
-    }),
-  },
+  { weight: 4, arbitrary: start(fc.constantFrom(0, 0, 0, 400, 2_500)) },
   { weight: 3, arbitrary: fc.record({ type: fc.constantFrom('pause', 'resume', 'retry'), execution }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('cancel' as const), execution }) },
   {
@@ -132,6 +139,16 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('signal' as const), execution, keyed }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('decide' as const),
+      approval: fc.nat(3),
+      keyed,
+      isTwice: fc.boolean(),
+      isWrong: fc.nat(3).map((die) => die === 0),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('subscribe' as const), execution, fromStart: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('progress' as const), execution }) },
   {
@@ -232,16 +249,9 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
       fc.record({
         at: fc.nat(200),
         node: fc.nat(2),
-        what: fc.record({
-          type: fc.constant('start' as const),
-          workflow: fc.nat(1),
-          n: fc.nat(5),
-          keyed,
-          delayMs: fc.constant(0),
-          business,
-        }),
+        what: start(fc.constant(0)),
       }),
-      fc.array(timed(act, 0), { maxLength: 9, size: 'max' }),
+      fc.array(timed(act, 0), { maxLength: 10, size: 'max' }),
     )
     .map(([first, rest]) => [first, ...rest]),
   faults: fc.oneof(

@@ -6,7 +6,7 @@
  *   npm run simulate -- --seeds=500                 fewer
  *   npm run simulate -- --seed=7 --path=12:0:3      one of them again, as a failure names it, with its trace
  *
- * A scenario (scenario.ts) is what chance decides: workflows (definitions.ts), what clients ask for (clients.ts) and what goes
+ * A scenario (scenario.ts) is what chance decides: workflows (drafts.ts, definitions.ts), what clients ask for (clients.ts) and what goes
  * wrong (faults.ts): processes killed or stopped or standing still (also between a commit and its answer), statements and
  * answers lost or late, slow networks and disks, outages, failovers that lose commits, full disks, clocks that are minutes apart;
  * and hints (NOTIFY) that are lost, late or told twice. One number in it seeds all dice that fall while it runs, so
@@ -17,6 +17,8 @@
  * effects.ts     the action, and what it does            mirror.ts   histories, folded as they are committed
  * audit.ts       the promises, held against all of it    archive.ts  what retention and compaction have removed
  * kinship.ts     ... of parents and children             exclusion.ts  ... of circuits and execution keys
+ * decisions.ts   ... of approvals                        mail.ts     ... of emitted signals
+ * people.ts      who decides and tells                   sayings.ts  what they say
  * child-workflows.ts  what sub-workflows run             run.ts      one scenario from its beginning to its end
  * subscriber.ts  who watches                             undisturbed.ts  what should have come of it
  *

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { ActionPlan, Plan, SubWorkflowPlan } from '../../src/definition/plan.ts'
+import type { ActionPlan, EmitPlan, Plan, SubWorkflowPlan, WaitForSignalPlan } from '../../src/definition/plan.ts'
 import { ActionError, failureOf } from '../../src/engine/actions/action.ts'
 import { type ChildEnd, childFact } from '../../src/engine/child-end.ts'
 import type { Command } from '../../src/engine/core/command.ts'
 import { dataOf } from '../../src/engine/core/data.ts'
-import type { Event, ExecutionError, Fact } from '../../src/engine/core/event.ts'
+import type { ApprovalRequest, Event, ExecutionError, Fact } from '../../src/engine/core/event.ts'
 import { isMoot } from '../../src/engine/core/moot.ts'
 import { nextRetryAt } from '../../src/engine/core/retry.ts'
 import { StepScope } from '../../src/engine/core/scope.ts'
@@ -14,6 +14,7 @@ import { planOf } from '../../src/engine/core/turn.ts'
 import { answerTo, timerFact } from '../../src/engine/facts.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
 import { type Script, scripted } from './effects.ts'
+import { news, said } from './sayings.ts'
 
 /** The plan of the active workflow of that name. */
 export type Named = (workflow: string) => Plan
@@ -36,19 +37,64 @@ export function undisturbed(
   })
   const facts: Fact[] = [{ type: 'execution.started', data: {} }]
   const ends = new Map<string, ChildEnd>()
-  for (let fact = facts.shift(); fact !== undefined && !isFinished(state.status); fact = facts.shift()) {
+  const next = (): Fact | undefined => facts.shift() ?? missingSignal(plan, state)
+  for (let fact = next(); fact !== undefined && !isFinished(state.status); fact = next()) {
     if (isMoot(state, fact)) continue
     const event = { ...fact, seq: state.seq + 1, at: state.at + 1 } as Event
     for (const command of transition(plan, state, event)) {
       const answer =
         command.type === 'look_up'
-          ? childOf(plan, state, command.path, row, named, ends)
-          : answerOf(command, plan, state, row, interrupted)
-      if (answer !== null) facts.push(answer)
+          ? foundBy(command.path, plan, state, row, named, ends)
+          : [answerOf(command, plan, state, row, interrupted)]
+      for (const one of answer) if (one !== null) facts.push(one)
     }
     if (event.type === 'child.started') facts.push(childFact(ends.get(event.data.executionId)!, state))
+    if (event.type === 'approval.requested') facts.push(decided(event.path, event.data))
   }
   return state
+}
+
+/** Somebody decides at once, as they are told to. */
+function decided(path: string, { approvalId, title }: ApprovalRequest): Fact {
+  const { decision, data } = said(title, 0)
+  return {
+    type: 'approval.decided',
+    path,
+    data: { approvalId, decision: decision === 'approve' ? 'approved' : 'rejected', data, by: null, comment: null },
+  }
+}
+
+/** What somebody tells an execution that goes on no further without it. */
+function missingSignal(plan: Plan, state: ExecutionState): Fact | undefined {
+  if (isFinished(state.status)) return undefined
+  const waiting = [...state.steps.values()].find(
+    (step) => step.status === 'waiting' && planOf(plan, step).type === 'wait_for_signal',
+  )
+  if (waiting === undefined) return undefined
+  const { signal } = planOf(plan, waiting) as WaitForSignalPlan
+  return heard(signal, state)
+}
+
+const heard = (name: string, { seq, at }: ExecutionState): Fact => ({
+  type: 'signal.received',
+  data: { signal: { id: `signal ${seq}`, name, payload: news('a', ''), at } },
+})
+
+function foundBy(
+  path: string,
+  plan: Plan,
+  state: ExecutionState,
+  row: ExecutionRow,
+  named: Named,
+  ends: Map<string, ChildEnd>,
+): Fact[] {
+  const step = state.steps.get(path)!
+  const stepPlan = planOf(plan, step)
+  if (stepPlan.type === 'sub_workflow') return [childOf(plan, state, path, row, named, ends)]
+  const { signal, addressedBy } = stepPlan as EmitPlan
+  const name = signal.render(new StepScope(plan, state, step, infoOf(state))) as string
+  const sent: Fact = { type: 'step.completed', path, data: { output: { delivered: 1 } } }
+  return addressedBy.includes('executionId') ? [sent, heard(name, state)] : [sent]
 }
 
 /** Its child runs undisturbed too, to its end, before its parent goes on. */
@@ -82,7 +128,9 @@ function answerOf(
     case 'perform':
       return attemptOf(command, plan, state, interrupted)
     case 'set_timer': {
-      if (command.timer === 'wait') return timerFact(command, plan, state)
+      // Deadlines are far away.
+      const isWait = command.timer === 'wait' && planOf(plan, state.steps.get(command.path)!).type === 'wait'
+      if (isWait) return timerFact(command, plan, state)
       if (command.timer !== 'retry') return null
       const { attempt } = state.steps.get(command.path)!
       return { type: 'timer.fired', path: command.path, attempt: attempt + 1, data: { timer: 'retry' } }
