@@ -152,6 +152,14 @@ export const Concurrency = (what: string) =>
             'When the key is taken: queue waits, by priority, then age; reject fails with ConcurrencyLimit; cancel_running cancels the executions that hold or wait for it, the oldest first, and takes their place; cancel_new cancels the execution that asks',
         }),
       ),
+      waitTimeoutMs: Type.Optional(
+        durationMs(
+          'How long it waits for the key before it fails with ConcurrencyTimeout; for as long as it takes by default',
+          {
+            examples: [600_000],
+          },
+        ),
+      ),
       scope: Type.Optional(
         storedText(100, 'A name of the namespace: definitions that give the same one share the keys in it', 1),
       ),

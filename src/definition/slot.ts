@@ -16,6 +16,8 @@ export interface SlotPlan {
   /** Renders to how many may hold it at once. */
   readonly limit: Template
   readonly onLimit: OnLimit
+  /** How long it waits in line before it fails; null: for as long as it takes. */
+  readonly waitTimeoutMs: number | null
 }
 
 /** The longest key, in UTF-16 units. */

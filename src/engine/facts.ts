@@ -4,6 +4,7 @@ import { hasAftermath } from './core/aftermath.ts'
 import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
 import type { ExecutionInfo } from './core/scope.ts'
+import { holderAt, isQueued } from './core/slots.ts'
 import { type ExecutionState, isFinished } from './core/state.ts'
 import { behaviourOf, type Deciding } from './core/steps/behaviour.ts'
 import { assertNever, isHeld, planOf } from './core/turn.ts'
@@ -92,6 +93,7 @@ export function timerFact(
     const type = hasAftermath(plan, state) ? 'execution.failing' : 'execution.failed'
     return { type, data: { error: open === undefined ? error : { ...error, stepPath: open.path } } }
   }
+  if (timer.timer === 'slot') return isHeld(state) ? null : waitedTooLong(state, path)
   const step = state.steps.get(path)
   if (step === undefined) return null
   if (timer.timer === 'retry') {
@@ -106,6 +108,14 @@ export function timerFact(
   if (step.status !== 'running') return null
   const error = { ...timeoutError('step', planOf(plan, step).timeoutMs), stepPath: path }
   return { type: 'step.failed', path, data: { error, retryAt: null } }
+}
+
+function waitedTooLong(state: ExecutionState, path: string): Fact | null {
+  const slot = holderAt(state, path)?.slot
+  if (!isQueued(slot) || slot.dueAt === undefined) return null
+  const { ticket, limit } = slot
+  const data = { ticket, holders: [], limit, outcome: 'fail', timeoutMs: slot.dueAt - slot.since } as const
+  return { type: 'slot.refused', ...(path !== '' && { path }), data }
 }
 
 const timeoutError = (what: string, timeoutMs: number | null): ExecutionError =>

@@ -53,10 +53,12 @@ export class Parking {
   #leaving(state: ExecutionState, parkAt: number): Fact | null {
     const isRunning = state.status === 'running'
     if (!isRunning && !this.#hasReadInbox) return null
+    const earliest = this.#timers.earliest()
     const isInLine = state.status === 'pending' && isQueued(state.slot)
+    if (isInLine && earliest !== null && earliest <= parkAt) return null
     if (state.status === 'paused' || isInLine || isFinished(state.status))
       return { type: 'execution.released', data: { reason: 'idle' } }
-    const wakeAt = parkingTime(state, this.#timers.earliest(), parkAt)
+    const wakeAt = parkingTime(state, earliest, parkAt)
     return wakeAt === undefined ? null : { type: 'execution.parked', data: { wakeAt } }
   }
 }

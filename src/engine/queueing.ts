@@ -62,7 +62,10 @@ function wanted(
         `it stands within a step that holds "${key}", and would wait for itself`,
         path,
       )
-    return { ...name, limit, onLimit: present === undefined ? slotPlan.onLimit : 'queue' }
+    // What must be had again is waited for, however long that takes.
+    if (present !== undefined) return { ...name, limit, onLimit: 'queue' }
+    const { onLimit, waitTimeoutMs } = slotPlan
+    return { ...name, limit, onLimit, ...(waitTimeoutMs !== null && { waitTimeoutMs }) }
   } catch (thrown) {
     if (!(thrown instanceof ExpressionError)) throw thrown
     return errorFact('ExpressionError', thrown.message, path)

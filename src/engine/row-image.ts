@@ -46,8 +46,8 @@ export function imageOf(
 }
 
 function wakeAtOf(state: ExecutionState, data: unknown): number | null {
-  // In line for a slot: its inbox wakes it.
-  if (state.status === 'pending') return state.slot?.isHeld === false ? NEVER : state.startAt
+  // In line for a slot: its inbox wakes it, or the end of its wait.
+  if (state.status === 'pending') return state.slot?.isHeld === false ? (state.slot.dueAt ?? NEVER) : state.startAt
   if (state.status === 'waiting') return (data as { wakeAt: number | null }).wakeAt
   return null
 }

@@ -2,6 +2,7 @@ import type { Static } from 'typebox'
 import type { Json, JsonObject } from '../definition/json.ts'
 import type { JournalEvent } from '../engine/core/event.ts'
 import type { Progress, StepProgress } from '../engine/core/progress.ts'
+import type { QueuedFor } from '../engine/core/slots.ts'
 import type { Checkpoint } from '../engine/core/state.ts'
 import type * as schema from './schema.ts'
 
@@ -11,11 +12,15 @@ export const rfc3339 = (ms: number): string => new Date(ms).toISOString()
 
 const rfc3339OrNull = (ms: number | null): string | null => (ms === null ? null : rfc3339(ms))
 
+function queuedResource({ scope, key, since, dueAt }: QueuedFor): Static<typeof schema.Queued> {
+  return { scope, key, since: rfc3339(since), ...(dueAt !== undefined && { dueAt: rfc3339(dueAt) }) }
+}
+
 export function stepResource(step: StepProgress): Static<typeof schema.StepProgress> {
   const { startedAt, completedAt, error, queued, ...rest } = step
   return {
     ...rest,
-    ...(queued && { queued: { ...queued, since: rfc3339(queued.since) } }),
+    ...(queued && { queued: queuedResource(queued) }),
     startedAt: rfc3339OrNull(startedAt),
     completedAt: rfc3339OrNull(completedAt),
     error: error as Static<typeof schema.ExecutionErrorSchema> | null,
@@ -26,7 +31,7 @@ export function progressResource(progress: Progress): Static<typeof schema.Progr
   const { steps, children, estimatedCompletionAt, startedAt, updatedAt, queued, ...rest } = progress
   return {
     ...rest,
-    ...(queued && { queued: { ...queued, since: rfc3339(queued.since) } }),
+    ...(queued && { queued: queuedResource(queued) }),
     estimatedCompletionAt: rfc3339OrNull(estimatedCompletionAt),
     steps: steps.map(stepResource),
     ...(children !== undefined && { children: [...children] }),

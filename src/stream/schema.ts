@@ -45,11 +45,14 @@ export const ExecutionErrorSchema = Type.Object(
   { $id: 'ExecutionError', description: 'Why a step or an execution failed' },
 )
 
-const Queued = Type.Object(
+export const Queued = Type.Object(
   {
     scope: Type.String({ examples: ['shared:crm'] }),
     key: Type.String({ examples: ['customer-7'] }),
     since: Timestamp,
+    dueAt: Type.Optional(
+      Type.Unsafe<string>({ ...Timestamp, description: 'When it stops waiting and fails (`waitTimeoutMs`)' }),
+    ),
   },
   { description: 'It waits for a slot of this key (see docs/concurrency.md); left out when it does not' },
 )

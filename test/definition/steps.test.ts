@@ -76,7 +76,7 @@ t.test('what concurrency refuses, and where', async (t) => {
   const whole: JsonObject[] = [
     {},
     { key: '{{ data.id }}', limit: '{{ data.most }}' },
-    { limit: 10, onLimit: 'cancel_running' },
+    { limit: 10, onLimit: 'cancel_running', waitTimeoutMs: 1_000 },
   ]
   for (const good of whole) t.strictSame(faults(section(good, keyed('x', good))), [], JSON.stringify(good))
   const [limit, ...rest] = faults(keyed('x', { limit: 0 }))
@@ -85,6 +85,14 @@ t.test('what concurrency refuses, and where', async (t) => {
   t.match(faults(keyed('x', { onLimit: 'wait' })), [/^\/steps\/0\/concurrency\/onLimit: /])
   t.match(faults(keyed('x', { key: '{{ 1 + }}' })), [/^\/steps\/0\/concurrency\/key: /])
   t.match(faults(keyed('x', { key: '{{ steps.y.output }}' })), [/^\/steps\/0\/concurrency\/key: .*"y"/])
+  t.match(faults(keyed('x', { waitTimeoutMs: 0 }))[0], /^\/steps\/0\/concurrency\/waitTimeoutMs: /)
+  for (const onLimit of ['reject', 'cancel_new'])
+    t.match(faults(keyed('x', { onLimit, waitTimeoutMs: 5 })), [
+      /^\/steps\/0\/concurrency\/waitTimeoutMs: .*never waits/,
+    ])
+  const mutex = { mutex: 'm', steps: [echo('x')] }
+  t.strictSame(faults(step('critical_section', { ...mutex, waitTimeoutMs: 5 })), [])
+  t.match(faults(step('critical_section', { ...mutex, waitTimeoutMs: '5' }))[0], /^\/steps\/0\/config\/waitTimeoutMs: /)
   const workflowFaults = faultsOf(workflow([echo('x')], { concurrency: { key: '{{ steps.x.output }}' } }))
   t.match(workflowFaults, [{ pointer: '/concurrency/key', message: /"x"/ }])
 })

@@ -150,6 +150,52 @@ t.test('who may not wait fails, or is cancelled, or takes the place of who holds
   t.match(await ended(engine, taker), { status: 'completed' })
 })
 
+t.test('who may wait for a while only leaves the line after it, and the next in line does not notice', async (t) => {
+  const { engine, within, letGo } = await workingEngine(t)
+  const scope = 'bounded'
+  const holder = await run(engine, keyed({ scope }))
+  await until('it works', async () => within.has(holder))
+  const patience = { scope, waitTimeoutMs: 300 }
+  const impatient = await run(engine, keyed(patience))
+  const section = { id: 'in', type: 'critical_section', config: { mutex: 'm', steps: [call('work')] } }
+  const outer = await run(engine, [section])
+  await until('it is within', async () => within.has(outer))
+  const shut = { ...section, config: { ...section.config, waitTimeoutMs: 300 } }
+  const caught = await run(engine, [
+    {
+      id: 't',
+      type: 'try',
+      config: { steps: [shut], catch: [{ errors: ['ConcurrencyTimeout'], steps: [echo('plan-b')] }] },
+    },
+  ])
+  const patient = await run(engine, keyed({ scope, waitTimeoutMs: 3_600_000 }))
+  await becomes(engine, patient, 'waiting')
+  t.match(await engine.getProgress(patient), { steps: [{ queued: { key: '', dueAt: Number } }] })
+  const details = { scope: 'shared:bounded', key: '', limit: 1, waitTimeoutMs: 300 }
+  t.match(await ended(engine, impatient), {
+    status: 'failed',
+    error: { type: 'ConcurrencyTimeout', stepPath: 'work', details },
+  })
+  t.ok((await typesOf(engine, impatient)).includes('execution.parked'), 'nobody had it in memory meanwhile')
+  t.match(await ended(engine, caught), { status: 'completed' })
+  letGo(holder)
+  await until('the next works', async () => within.has(patient))
+  for (const id of [patient, outer]) letGo(id)
+  for (const id of [patient, outer, holder]) t.match(await ended(engine, id), { status: 'completed' })
+})
+
+t.test('an execution that waits too long for its slot fails without having started', async (t) => {
+  const { engine, within, letGo } = await workingEngine(t)
+  const concurrency = { waitTimeoutMs: 300 }
+  const [first, second] = (await startAll(engine, [call('work')], [1, 2], { concurrency })) as [string, string]
+  await until('the first works', async () => within.has(first))
+  const error = { type: 'ConcurrencyTimeout', details: { waitTimeoutMs: 300 } }
+  t.match(await ended(engine, second), { status: 'failed', startedAt: null, error })
+  letGo(first)
+  t.match(await ended(engine, first), { status: 'completed' })
+  await until('nobody stands in line', async () => (await engine.store.listLines({}, 10)).items.length === 0)
+})
+
 t.test('a section of steps holds one slot, and a step within it that needs the same one fails', async (t) => {
   const { engine, within, letGo } = await workingEngine(t)
   const section = (steps: object[]) => ({

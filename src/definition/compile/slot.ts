@@ -14,6 +14,7 @@ export interface SlotSource {
   readonly limit: Json
   readonly limitPointer: string
   readonly onLimit: OnLimit
+  readonly waitTimeoutMs: Json | undefined
 }
 
 /** The `concurrency` of a step or of the workflow; null without one. What does not fit the schema is a fault already. */
@@ -28,7 +29,14 @@ export function compileConcurrency({ concurrency }: JsonObject, draft: Draft, al
     limit: given.limit ?? 1,
     limitPointer: pointerTo(pointer, 'limit'),
     onLimit: onLimits.find((one) => one === given.onLimit) ?? 'queue',
+    waitTimeoutMs: given.waitTimeoutMs,
   }
+  const { onLimit } = source
+  if (source.waitTimeoutMs !== undefined && (onLimit === 'reject' || onLimit === 'cancel_new'))
+    all.faults.push({
+      pointer: pointerTo(pointer, 'waitTimeoutMs'),
+      message: `has no meaning with onLimit "${onLimit}", which never waits: leave one of them out`,
+    })
   return compileSlot(source, draft, all)
 }
 
@@ -37,7 +45,7 @@ const sharedScope = (name: string): string => `shared:${name}`
 
 /** What a step must have before it begins. One that would wait for itself is a fault, as far as that can be read off. */
 export function compileSlot(source: SlotSource, draft: Draft, all: Compilation): SlotPlan {
-  const { scope, key, keyPointer, limit, limitPointer, onLimit } = source
+  const { scope, key, keyPointer, limit, limitPointer, onLimit, waitTimeoutMs } = source
   const literal = literalOf(source)
   if (literal !== null) {
     draft.slot = literal
@@ -52,6 +60,7 @@ export function compileSlot(source: SlotSource, draft: Draft, all: Compilation):
     key: key === undefined ? null : templateAt(key, keyPointer, draft, all),
     limit: templateAt(limit, limitPointer, draft, all),
     onLimit,
+    waitTimeoutMs: typeof waitTimeoutMs === 'number' ? waitTimeoutMs : null,
   }
 }
 

@@ -74,11 +74,11 @@ export class StepCompiler {
     return config[field] === undefined ? null : inputFaults
   }
 
-  /** The slot that the step needs, its key in a field of config: one with that name at a time in the namespace. */
+  /** The slot that the step needs, its key in a field of config: one with that name at a time in the namespace. `waitTimeoutMs` is beside it. */
   mutex(field: string): SlotPlan {
     const { config, draft, all } = this
     const at = { key: config[field], keyPointer: this.pointerTo(field), limit: 1, limitPointer: this.pointerTo(field) }
-    return compileSlot({ scope: 'mutex', ...at, onLimit: 'queue' }, draft, all)
+    return compileSlot({ scope: 'mutex', ...at, onLimit: 'queue', waitTimeoutMs: config.waitTimeoutMs }, draft, all)
   }
 
   /** Notes what is wrong with a field of config. */

@@ -21,6 +21,10 @@ export const stepErrors = {
   AgentError: ['The agent refused, or its answer does not fit; retried for 408, 429, 5xx and unfit answers', false],
   CircuitOpenError: ['The circuit of the target is open: nothing was asked of it', false],
   ConcurrencyLimit: ['The key of its `concurrency` is taken, and `onLimit` says not to wait', false],
+  ConcurrencyTimeout: [
+    'It has waited for a slot of its `concurrency`, or for a mutex, for longer than `waitTimeoutMs`',
+    false,
+  ],
   ConcurrencyDeadlock: ['It would wait for a slot that a step around it holds, for ever', false],
   LoopLimitExceeded: ['A `while` or `until` wants more iterations than its `maxIterations`', false],
   CompensationFailed: ['A rollback with `compensate` was given up, since a compensation failed', false],

@@ -45,9 +45,9 @@ export type Command =
   | { readonly type: 'abort'; readonly path: string }
   /**
    * When due, answer with `timer.fired` (retry), the fact of its type's `due` (wait), `step.failed` (step_timeout) or
-   * `execution.failed` (execution_timeout).
+   * `execution.failed` (execution_timeout), `slot.refused` (slot).
    */
   | { readonly type: 'set_timer'; readonly timer: Timer; readonly path: string; readonly dueAt: number }
   | { readonly type: 'clear_timer'; readonly timer: Timer; readonly path: string }
 
-export type Timer = 'retry' | 'wait' | 'step_timeout' | 'execution_timeout'
+export type Timer = 'retry' | 'wait' | 'step_timeout' | 'execution_timeout' | 'slot'

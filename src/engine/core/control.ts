@@ -9,6 +9,7 @@ import type { Compensating, ExecutionError, Refusal, RolledBack, SlotRefused } f
 import { pending } from './pending.ts'
 import {
   concurrencyLimit,
+  concurrencyTimeout,
   giveBack,
   holderAt,
   isAwaited,
@@ -16,6 +17,7 @@ import {
   mustRegain,
   regained,
   regroupedSlots,
+  slotTimers,
   take,
 } from './slots.ts'
 import { type ExecutionState, isFinished } from './state.ts'
@@ -64,7 +66,7 @@ export function resume(turn: Turn): void {
   state.requested = null
   state.pauseRequest = null
   state.status = state.startedAt === null ? 'pending' : 'running'
-  if (state.startedAt === null) return
+  if (state.startedAt === null) return void turn.commands.push(...slotTimers(state))
   if (wasPaused) {
     setDeadline(turn, state.timeoutLeftMs)
     tellAll(turn, 'resume')
@@ -200,7 +202,7 @@ function reopen(state: ExecutionState, status: 'running' | 'paused'): void {
 /** A slot that was waited for is there; one that nobody waits for any more was given back. */
 export function slotGranted(turn: Turn, path = '', ticket = 0): void {
   const { state } = turn
-  const slot = take(state, path, ticket)
+  const slot = take(turn, path, ticket)
   if (slot === null) return
   if (slot.regains !== true) {
     const step = path === '' ? undefined : state.steps.get(path)!
@@ -216,12 +218,14 @@ export function slotGranted(turn: Turn, path = '', ticket = 0): void {
   tryAgain(turn)
 }
 
-/** Its place in line is gone already. */
+/** Its place in line is gone already, or it has waited there for long enough. */
 export function slotRefused(turn: Turn, path = '', refused: SlotRefused): void {
-  const { ticket, outcome } = refused
+  const { ticket, outcome, timeoutMs } = refused
   const { state } = turn
   if (!isAwaited(state, path, ticket)) return
-  const error = concurrencyLimit(path, refused, holderAt(state, path)!.slot!)
+  const slot = holderAt(state, path)!.slot!
+  const error =
+    timeoutMs === undefined ? concurrencyLimit(path, refused, slot) : concurrencyTimeout(path, timeoutMs, slot)
   if (outcome === 'cancel') return void turn.commands.push({ type: 'cancel', reason: error.message })
   const step = state.steps.get(path)
   if (path === '' || step === undefined) return void turn.commands.push({ type: 'fail', error })

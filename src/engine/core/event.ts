@@ -159,6 +159,8 @@ export interface Queued {
   /** How many may hold the key at once. */
   readonly limit: number
   readonly onLimit: OnLimit
+  /** After how long in line it fails; absent: it waits for as long as it takes. */
+  readonly waitTimeoutMs?: number
 }
 
 export interface SlotRefused {
@@ -167,6 +169,8 @@ export interface SlotRefused {
   readonly holders: readonly string[]
   /** How many may hold it; absent where a release before this one wrote it. */
   readonly limit?: number
+  /** There: nobody refused it, it has waited for so long (ms). */
+  readonly timeoutMs?: number
   /** The step fails, or its execution is cancelled. */
   readonly outcome: 'fail' | 'cancel'
 }

@@ -1,5 +1,6 @@
 import { openApprovals } from './approvals.ts'
 import type { Fact } from './event.ts'
+import { isAwaited } from './slots.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { isOpen } from './steps/step.ts'
 import { isThere } from './steps/wait-for-signal.ts'
@@ -58,6 +59,9 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
       return state.slot === undefined ? state.status !== 'pending' : state.slot.ticket !== 0
     case 'execution.started':
       return state.status !== 'pending'
+    case 'slot.refused':
+      // What the line says is answered in the journal; its own timer no longer counts once it has its slot.
+      return fact.data.timeoutMs !== undefined && !isAwaited(state, fact.path ?? '', fact.data.ticket)
     case 'execution.scheduled':
     case 'execution.released':
     case 'execution.recovered':
@@ -71,7 +75,6 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'control.refused':
     case 'child.ended':
     case 'slot.granted':
-    case 'slot.refused':
     case 'signal.received':
       return false
     default:

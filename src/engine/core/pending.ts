@@ -2,7 +2,7 @@ import type { Plan } from '../../definition/plan.ts'
 import { ending } from './aftermath.ts'
 import { questionsTo } from './children.ts'
 import type { Command } from './command.ts'
-import { unasked } from './slots.ts'
+import { slotTimers, unasked } from './slots.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { isUndecided, needsSlot, questionOf } from './steps/step.ts'
 import { timerOf } from './timeouts.ts'
@@ -13,7 +13,8 @@ import { isHeld, planOf } from './turn.ts'
  * attempt that was under way is not performed again: `interrupt` says so.
  */
 export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
-  if (isFinished(state.status) || state.startedAt === null || state.status === 'paused') return []
+  if (isFinished(state.status) || state.status === 'paused') return []
+  if (state.startedAt === null) return slotTimers(state)
   const commands: Command[] = []
   if (state.deadline !== null) {
     commands.push({ type: 'set_timer', timer: 'execution_timeout', path: '', dueAt: state.deadline })
@@ -22,7 +23,7 @@ export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
     for (const path of unasked(state)) commands.push({ type: 'queue', path })
   } else {
     for (const step of state.steps.values()) addStep(plan, state, step, commands)
-    commands.push(...questionsTo(state))
+    commands.push(...slotTimers(state), ...questionsTo(state))
   }
   const end = state.regaining === undefined ? ending(state) : null
   if (end !== null) commands.push(end)

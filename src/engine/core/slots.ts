@@ -20,6 +20,8 @@ export interface Slot {
   readonly limit: number
   /** When it was asked for, ms since 1970. */
   readonly since: number
+  /** When the wait for it ends, if it does by itself. */
+  dueAt?: number
   isHeld: boolean
   /** Who has it stands within the step already: the whole execution is held until it has it again. */
   regains?: true
@@ -68,19 +70,42 @@ const nameOf = (path: string, { ticket, scope, key }: Slot): SlotName => ({ path
 /** Folds `step.queued` and `execution.queued`: it is in the line as soon as this is committed. */
 export function joinLine(turn: Turn, path: string, data: Queued): void {
   const holder = holderAt(turn.state, path)!
-  const { scope, key, limit } = data
+  const { scope, key, limit, waitTimeoutMs } = data
   const { seq: ticket } = turn.state
   const regains = holder.slot?.regains === true
   holder.slot = { ticket, scope, key, limit, since: turn.at, isHeld: false, ...(regains && { regains }) }
   turn.commands.push({ type: 'ask_slot', path, ticket, ...data })
+  if (waitTimeoutMs === undefined) return
+  holder.slot.dueAt = turn.at + waitTimeoutMs
+  turn.commands.push({ type: 'set_timer', timer: 'slot', path, dueAt: holder.slot.dueAt })
+}
+
+/** The timers of those that wait in line for a while only. */
+export const slotTimers = (state: ExecutionState) =>
+  [...holders(state)].flatMap(({ path, slot }) =>
+    isQueued(slot) && slot.dueAt !== undefined
+      ? [{ type: 'set_timer', timer: 'slot', path, dueAt: slot.dueAt } as const]
+      : [],
+  )
+
+/** They are taken down; their due times stay in the state. */
+export function stopSlotTimers(turn: Turn): void {
+  for (const { path } of slotTimers(turn.state)) turn.commands.push({ type: 'clear_timer', timer: 'slot', path })
 }
 
 /** The row behind the ticket is held now. Null when nobody asks for that any more; the holder has given it back then. */
-export function take(state: ExecutionState, path: string, ticket: number): Slot | null {
-  const slot = holderAt(state, path)?.slot
+export function take(turn: Turn, path: string, ticket: number): Slot | null {
+  const slot = holderAt(turn.state, path)?.slot
   if (slot === undefined || slot.ticket !== ticket || slot.isHeld) return null
   slot.isHeld = true
+  stopWaiting(turn, path, slot)
   return slot
+}
+
+function stopWaiting(turn: Turn, path: string, slot: Slot): void {
+  if (slot.dueAt === undefined) return
+  delete slot.dueAt
+  turn.commands.push({ type: 'clear_timer', timer: 'slot', path })
 }
 
 /** Whether a refusal is still about what this execution waits for. */
@@ -94,6 +119,7 @@ export function giveBack(turn: Turn, path: string, step?: StepState): void {
   const holder: Holder | undefined = step ?? holderAt(turn.state, path)
   const slot = holder?.slot
   if (slot === undefined) return
+  stopWaiting(turn, path, slot)
   if (slot.ticket !== 0) turn.commands.push({ type: 'release_slot', ...nameOf(path, slot) })
   delete holder!.slot
   if (path === '') delete turn.state.slot
@@ -199,16 +225,29 @@ export const concurrencyLimit = (
   details: { scope, key, ...(limit !== undefined && { limit }), holders: [...ids] },
 })
 
-/** The line of a key in which it stands, and since when (ms since 1970). */
+/** What a step fails with that has waited for as long as it may. */
+export const concurrencyTimeout = (path: string, timeoutMs: number, { scope, key, limit }: Slot): ExecutionError => ({
+  type: 'ConcurrencyTimeout',
+  message: `no slot of "${key}" was free within ${timeoutMs} ms`,
+  ...(path !== '' && { stepPath: path }),
+  retryable: false,
+  details: { scope, key, limit, waitTimeoutMs: timeoutMs },
+})
+
+/** The line of a key in which it stands, since when, and until when if it does not wait for ever (ms since 1970). */
 export interface QueuedFor {
   readonly scope: string
   readonly key: string
   readonly since: number
+  readonly dueAt?: number
 }
 
 /** It stands in a line; nobody knows for how long. */
 export const isQueued = (slot: Slot | undefined): slot is Slot =>
   slot !== undefined && !slot.isHeld && slot.ticket !== 0
 
-export const queuedFor = (slot: Slot | undefined): { readonly queued?: QueuedFor } =>
-  isQueued(slot) ? { queued: { scope: slot.scope, key: slot.key, since: slot.since } } : {}
+export function queuedFor(slot: Slot | undefined): { readonly queued?: QueuedFor } {
+  if (!isQueued(slot)) return {}
+  const { scope, key, since, dueAt } = slot
+  return { queued: { scope, key, since, ...(dueAt !== undefined && { dueAt }) } }
+}

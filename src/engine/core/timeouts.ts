@@ -1,4 +1,5 @@
 import type { StepPlan } from '../../definition/plan.ts'
+import { slotTimers, stopSlotTimers } from './slots.ts'
 import { behaviourOf } from './steps/behaviour.ts'
 import { planOf, type Turn } from './turn.ts'
 
@@ -33,9 +34,10 @@ export function stopTimers(turn: Turn): void {
     if (step.dueAt !== null)
       turn.commands.push({ type: 'clear_timer', timer: timerOf(planOf(turn.plan, step)), path: step.path })
   }
+  stopSlotTimers(turn)
 }
 
-/** After a pause: composites get back the time that it took; retries keep their due times and fire at once when past. */
+/** After a pause: composites get back the time that it took; what waits keeps its due time and acts at once when that is past. */
 export function resetTimers(turn: Turn): void {
   const { state } = turn
   const pausedMs = state.pausedAt === null ? 0 : turn.at - state.pausedAt
@@ -49,6 +51,7 @@ export function resetTimers(turn: Turn): void {
       dueAt: step.dueAt,
     })
   }
+  turn.commands.push(...slotTimers(state))
 }
 
 /** A rollback brings back an old state: its times move by as much as has passed since it was the present one. */

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { isMoot } from '../../../../src/engine/core/moot.ts'
 import { regroupSlots } from '../../../../src/engine/core/slots.ts'
 import { a, Driver, gate, of, par, seq } from '../driver.ts'
 
@@ -71,6 +72,57 @@ t.test('a slot that comes during a pause is used at resume', async (t) => {
   unasked.take()
   t.same(unasked.fact({ type: 'execution.resumed', data: {} }).take(), ['ask_slot x'])
   for (const one of [d, unasked]) one.checkReplay(t)
+})
+
+t.test('who waits in line for a while only leaves it when that is over, and fails', async (t) => {
+  const steps = [of('try', 't', { steps: [keyed('x', { waitTimeoutMs: 500 })], catch: [{ steps: [a('c')] }] })]
+  const d = new Driver(steps).start()
+  const path = 't[steps].x'
+  t.same(d.take(), [`ask_slot ${path}`, `set_timer slot ${path} 1500`])
+  t.same(d.pending(), [`set_timer slot ${path} 1500`], 'whoever goes on with it sets the timer again')
+  d.passTime(499)
+  t.equal(d.status(path), 'waiting')
+  d.passTime(1)
+  const details = { scope: 'shared:s', key: '', limit: 1, waitTimeoutMs: 500 }
+  t.match(d.state.steps.get(path)!.error, { type: 'ConcurrencyTimeout', stepPath: path, details })
+  t.same(d.take().slice(0, 2), [`clear_timer slot ${path}`, `release_slot ${path}`])
+  d.fact({ type: 'slot.granted', path, data: { ticket: 3 } })
+  t.same(d.take(), [], 'a slot that comes too late has been given back')
+  const granted = new Driver(steps).start().grant(path)
+  t.same(granted.take().slice(2), [`clear_timer slot ${path}`, `perform ${path} 1`])
+  const late = { ticket: 3, holders: [], outcome: 'fail', timeoutMs: 500 } as const
+  t.ok(isMoot(granted.state, { type: 'slot.refused', path, data: late }), 'the timer comes too late')
+  t.same(granted.passTime(1_000).take(), [])
+  const own = new Driver([a('x')], { definition: { concurrency: { waitTimeoutMs: 500 } } })
+  const queued = { scope: 'workflow:w', key: '', limit: 1, onLimit: 'queue', waitTimeoutMs: 500 } as const
+  own.fact({ type: 'execution.queued', data: queued })
+  t.same(own.pending(), ['set_timer slot  1500'])
+  own.passTime(500)
+  t.match(own.state, { status: 'failed', error: { type: 'ConcurrencyTimeout' }, slot: undefined })
+  for (const one of [d, granted, own]) one.checkReplay(t)
+})
+
+t.test('a wait that ends during a pause fails at resume, unless the slot has come', async (t) => {
+  const paused = () => {
+    const d = new Driver([keyed('x', { waitTimeoutMs: 500 })]).start()
+    d.fact({ type: 'execution.pause_requested', data: {} })
+    t.same(d.take().slice(2), ['clear_timer slot x'])
+    return d.passTime(900)
+  }
+  const d = paused()
+  t.equal(d.status('x'), 'waiting')
+  t.same(d.fact({ type: 'execution.resumed', data: {} }).take(), ['set_timer slot x 1500'])
+  d.passTime(0)
+  t.match(d.state, { status: 'failed', error: { type: 'ConcurrencyTimeout' } })
+  const lucky = paused().grant('x').fact({ type: 'execution.resumed', data: {} }).passTime(0)
+  t.equal(lucky.status('x'), 'running')
+  const own = new Driver([a('x')], { definition: { concurrency: { waitTimeoutMs: 500 } } })
+  const queued = { scope: 'workflow:w', key: '', limit: 1, onLimit: 'queue', waitTimeoutMs: 500 } as const
+  own.fact({ type: 'execution.queued', data: queued }).fact({ type: 'execution.pause_requested', data: {} })
+  own.passTime(900).take()
+  t.equal(own.state.status, 'paused')
+  t.same(own.fact({ type: 'execution.resumed', data: {} }).take(), ['set_timer slot  1500'])
+  for (const one of [d, lucky, own]) one.checkReplay(t)
 })
 
 t.test('a step that must not wait fails, and its execution goes on as after any failure', async (t) => {
