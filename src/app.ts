@@ -21,6 +21,7 @@ import { healthRoutes, healthSchemas } from './routes/health.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { problemSchemas } from './routes/problem.ts'
 import { progressRoutes, progressSchemas } from './routes/progress.ts'
+import { rateLimitRoutes, rateLimitSchemas } from './routes/rate-limits.ts'
 import { rollbackRoutes, rollbackSchemas } from './routes/rollback.ts'
 import { signalRoutes, signalSchemas } from './routes/signals.ts'
 import { statisticsRoutes, statisticsSchemas } from './routes/statistics.ts'
@@ -104,6 +105,7 @@ export function buildApp({
   app.register(statisticsRoutes, { engine })
   app.register(circuitBreakerRoutes, { engine })
   app.register(concurrencyRoutes, { engine })
+  app.register(rateLimitRoutes, { engine })
   app.register(streamRoutes, { engine, keepAliveMs: KEEP_ALIVE_MS })
   app.register(healthRoutes, { engine })
   app.register(metricsRoutes, { metricsHandler: metrics?.handle })
@@ -129,5 +131,6 @@ const schemas = [
   ...statisticsSchemas,
   ...circuitBreakerSchemas,
   ...concurrencySchemas,
+  ...rateLimitSchemas,
   ...healthSchemas,
 ]

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { LONGEST_PERIOD_MS, MOST_CALLS } from './rate-limit.ts'
 import { onLimits } from './slot.ts'
 
 // The fields that the schemas of the language are made of. Descriptions show in OpenAPI and in the messages of faults.
@@ -168,6 +169,52 @@ export const Concurrency = (what: string) =>
   )
 
 export type Concurrency = Static<ReturnType<typeof Concurrency>>
+
+/** How many calls of the same key may begin in a time, in the whole cluster. */
+export const RateLimit = Type.Object(
+  {
+    key: Type.Optional(
+      Type.String({
+        maxLength: 1_000,
+        description:
+          'Calls with the same key share the limit; templates allowed. At most 200 characters once rendered; all have the same key by default',
+        examples: ['{{ input.customerId }}'],
+      }),
+    ),
+    limit: Type.Union(
+      [Type.Integer({ minimum: 1, maximum: MOST_CALLS }), Type.String({ minLength: 1, maxLength: 1_000 })],
+      {
+        description:
+          'How many calls may begin within periodMs, evenly spread: a number or a template; of several limits for one key the newest counts',
+        examples: [100, 5],
+      },
+    ),
+    periodMs: Type.Integer({
+      minimum: 1,
+      maximum: LONGEST_PERIOD_MS,
+      description: 'The time that `limit` is for, 31 days at most',
+      examples: [60_000],
+    }),
+    burst: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MOST_CALLS,
+        default: 1,
+        description: 'How many may begin at once when there were none for a while',
+      }),
+    ),
+    scope: Type.Optional(
+      storedText(100, 'A name of the namespace: definitions that give the same one share the keys in it', 1),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description:
+      'How many calls may begin in a time in the whole cluster; who comes too early waits, and uses no attempt up',
+  },
+)
+
+export type RateLimit = Static<typeof RateLimit>
 
 /** One step as it stands in a definition; what its `config` holds is its type's matter. */
 export interface Step {

@@ -20,5 +20,8 @@ export interface SlotPlan {
   readonly waitTimeoutMs: number | null
 }
 
+/** A name that definitions share, apart from the scopes that have none. */
+export const sharedScope = (name: string): string => `shared:${name}`
+
 /** The longest key, in UTF-16 units. */
 export const LONGEST_KEY = 200

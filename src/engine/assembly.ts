@@ -14,6 +14,7 @@ import { Housekeeping } from './housekeeping.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
 import { guarded } from './observer.ts'
 import { Plans } from './plans.ts'
+import { RateLimits } from './rate-limits.ts'
 import { Requests } from './requests.ts'
 import { credentialsIn, Secrets } from './secrets.ts'
 import { Starts } from './starts.ts'
@@ -73,7 +74,8 @@ export function assemble(
   const compaction = new Compaction()
   const tell = (): void => life()?.hints?.circuitsChanged()
   const breakers = breakersOn(storage, settings, { clock, secrets, tell })
-  const performing = { actions, slots, breakers, secrets }
+  const rateLimits = new RateLimits({ store, clock, log, horizonMs: settings.parkAfterMs })
+  const performing = { actions, slots, breakers, rateLimits, secrets }
   const reading = { formats, snapshotBytes, history, plans, feed, notifications }
   const parts: NodeParts = { store, clock, ...performing, ...reading, compaction, observer, log, settings }
   const { retentionDays, housekeepingMs: everyMs } = settings

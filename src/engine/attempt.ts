@@ -9,18 +9,13 @@ import type { Clock, Timer } from './clock.ts'
 import type { ExecutionError } from './core/event.ts'
 import type { Log } from './log.ts'
 import type { AttemptTrace, Observer } from './observer.ts'
+import { circuitOpen, type Deferral, PutOff, type PutOffBefore } from './put-off.ts'
+import type { Caller, Rate, RateLimits } from './rate-limits.ts'
 
 /** How an attempt ended. */
 export type AttemptOutcome =
   | { readonly type: 'completed'; readonly result: ActionResult; readonly durationMs: number }
   | { readonly type: 'failed'; readonly error: ExecutionError; readonly durationMs: number }
-
-/** Nothing was done: the circuit of its target is open. It is worth another try `until` then (ms since 1970). */
-export interface Deferral {
-  readonly type: 'deferred'
-  readonly error: ExecutionError
-  readonly until: number
-}
 
 /** What an attempt is about. */
 export interface AttemptSubject {
@@ -34,8 +29,8 @@ export interface AttemptSubject {
   readonly traceparent: string | undefined
   /** How long it may take, by its own timeout and by what is left of the retry budget; null is unbounded. */
   readonly timeoutMs: number | null
-  /** How often in a row it was put off because a circuit was open. */
-  readonly deferrals: number
+  /** How often it was put off already. */
+  readonly before: PutOffBefore
 }
 
 /** What it needs of the node. */
@@ -48,23 +43,32 @@ export interface AttemptServices {
   readonly observer: Observer
   /** null: every target is called, whatever is known of it. */
   readonly breakers: Breakers | null
+  readonly rateLimits: RateLimits
+}
+
+/** What is rendered when the attempt begins; each may throw. */
+export interface AttemptInputs {
+  readonly config: () => Json | undefined
+  readonly data: () => Json
+  /** null: it has no rate limit. */
+  readonly rate: (() => Rate) | null
 }
 
 /*
  * One attempt of an action and its ways:
  *
  *   queued (no free slot) ──▶ running ──▶ ended (onEnd is called once; with null when the lease was too old: nothing
- *        │                        │              was done, and it is performed again when the lease is renewed; with
- *        │                        │              `deferred` when its target must not be called now)
+ *        │       ▲                │              was done, and it is performed again when the lease is renewed; with
+ *        │       └── its turn ────┤              `deferred` when its target must not be called now)
+ *        │           comes soon   │
  *        └────────────────────────┴─────▶ aborted (onEnd is never called; what the action still does is ignored)
  */
-export class Attempt implements ActionContext {
+export class Attempt implements ActionContext, Caller {
   readonly #subject: AttemptSubject
   readonly #services: AttemptServices
   readonly #onEnd: (outcome: AttemptOutcome | Deferral | null) => void
-  readonly #leaveLine: () => void
-  readonly #config: () => Json | undefined
-  readonly #data: () => Json
+  readonly #inputs: AttemptInputs
+  #leaveLine: () => void
   #controller: AbortController | null = null
   #abortReason: Error | null = null
   #timeout: Timer | null = null
@@ -74,17 +78,16 @@ export class Attempt implements ActionContext {
   #admitted: Admitted | null = null
   #phase: 'queued' | 'running' | 'over' = 'queued'
 
-  /** Begins at once when a slot is free. `config` renders the templates, when the attempt begins; both may throw. */
+  /** Begins at once when a slot is free. */
   constructor(
     subject: AttemptSubject,
     services: AttemptServices,
-    inputs: { readonly config: () => Json | undefined; readonly data: () => Json },
+    inputs: AttemptInputs,
     onEnd: (outcome: AttemptOutcome | Deferral | null) => void,
   ) {
     this.#subject = subject
     this.#services = services
-    this.#config = inputs.config
-    this.#data = inputs.data
+    this.#inputs = inputs
     this.#onEnd = onEnd
     this.#leaveLine = services.slots.take(() => this.#begin())
   }
@@ -114,7 +117,7 @@ export class Attempt implements ActionContext {
     return this.#trace?.traceparent ?? this.#subject.traceparent
   }
   get data(): Json {
-    return this.#data()
+    return this.#inputs.data()
   }
   get log(): Log {
     return this.#services.log.child({ executionId: this.executionId, path: this.path, attempt: this.attempt })
@@ -127,6 +130,9 @@ export class Attempt implements ActionContext {
   }
   get isOver(): boolean {
     return this.#phase === 'over'
+  }
+  get turns(): number {
+    return this.#subject.before.turns
   }
 
   /** Made when first asked for: most attempts of quick actions never ask. */
@@ -172,18 +178,18 @@ export class Attempt implements ActionContext {
     if (!(outcome instanceof Promise)) return this.#succeed(outcome)
     outcome.then(
       (result) => this.#succeed(result),
-      (thrown) => (thrown instanceof CircuitOpen ? this.#defer(thrown) : this.#fail(failureOf(thrown))),
+      (thrown) => (thrown instanceof PutOff ? this.#defer(thrown) : this.#fail(failureOf(thrown))),
     )
   }
 
   #perform(): ActionResult | Promise<ActionResult> {
     const { action: type, breaker } = this.#subject.plan
     const { actions, breakers } = this.#services
-    const config = actions.validate(type, this.#config() ?? {})
+    const config = actions.validate(type, this.#inputs.config() ?? {})
     const action = actions.get(type)!
     const target = breakers === null ? null : (breaker.key ?? action.target?.(config) ?? null)
-    if (target === null) return this.#call(action, config)
-    const admission = breakers!.admit(target, breaker, this.#subject.deferrals)
+    if (target === null) return this.#callInTurn(action, config)
+    const admission = breakers!.admit(target, breaker, this.#subject.before.deferrals)
     if (admission instanceof Promise) return admission.then((one) => this.#callIf(one, target, action, config))
     return this.#callIf(admission, target, action, config)
   }
@@ -191,7 +197,7 @@ export class Attempt implements ActionContext {
   #callIf(admission: Admission, target: string, action: Action, config: unknown): ActionResult | Promise<ActionResult> {
     if (admission.type === 'refused') {
       const { onOpen } = this.#subject.plan.breaker
-      const refusal = new CircuitOpen(target, admission.until, this.#subject.deferrals + 1)
+      const refusal = circuitOpen(target, admission.until, this.#subject.before)
       // A plain throw would be this attempt's failure; what is put off is none.
       return onOpen === 'fail' ? Promise.reject(refusal.failure) : Promise.reject(refusal)
     }
@@ -199,7 +205,33 @@ export class Attempt implements ActionContext {
     // It was aborted while it waited to be admitted, or the lease has grown old meanwhile.
     if (this.#phase === 'over') admission.end('unknown', null)
     this.mayPerform()
-    return this.#call(action, config)
+    return this.#callInTurn(action, config)
+  }
+
+  #callInTurn(action: Action, config: unknown): ActionResult | Promise<ActionResult> {
+    const { rate } = this.#inputs
+    if (rate === null) return this.#call(action, config)
+    return this.#services.rateLimits.turn(rate(), this).then(() => {
+      this.mayPerform()
+      this.#startedAt = this.#services.clock.monotonic()
+      return this.#call(action, config)
+    })
+  }
+
+  /** It waits for its turn without its slot, so that what has other limits goes on. */
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#phase !== 'running') return
+      const { slots, clock } = this.#services
+      this.#phase = 'queued'
+      this.#timeout = clock.after(ms, () => {
+        this.#leaveLine = slots.take(() => {
+          this.#phase = 'running'
+          resolve()
+        })
+      })
+      slots.release()
+    })
   }
 
   #call(action: Action, config: unknown): ActionResult | Promise<ActionResult> {
@@ -232,12 +264,13 @@ export class Attempt implements ActionContext {
     this.#end({ type: 'failed', error, durationMs: this.#elapsedMs() })
   }
 
-  #defer({ failure, until }: CircuitOpen): void {
+  #defer({ deferral }: PutOff): void {
     if (this.#phase === 'over') return
     this.#close()
     this.#trace?.end(null)
+    this.#admitted?.end('unknown', null)
     this.#services.slots.release()
-    this.#onEnd({ type: 'deferred', error: failureOf(failure), until })
+    this.#onEnd(deferral)
   }
 
   #end(outcome: AttemptOutcome): void {
@@ -262,18 +295,5 @@ export class Attempt implements ActionContext {
 
   #elapsedMs(): number {
     return Math.round(this.#services.clock.monotonic() - this.#startedAt)
-  }
-}
-
-/** The circuit of the target is open: nothing was asked of it. */
-class CircuitOpen extends Error {
-  readonly until: number
-  readonly failure: ActionError
-
-  constructor(circuit: string, until: number, deferrals: number) {
-    super('circuit open')
-    const message = `Calls of ${circuit} are stopped: its circuit is open`
-    this.until = until
-    this.failure = new ActionError('CircuitOpenError', message, { details: { circuit, until, deferrals } })
   }
 }

@@ -4,7 +4,7 @@ import type { Json } from '../definition/json.ts'
 import type { ActionPlan, Plan, RetryPolicy } from '../definition/plan.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import { failureOf } from './actions/action.ts'
-import { Attempt, type AttemptOutcome, type AttemptSubject, type Deferral } from './attempt.ts'
+import { Attempt, type AttemptOutcome, type AttemptSubject } from './attempt.ts'
 import { dataOf } from './core/data.ts'
 import type { ExecutionError, Fact, StepResult } from './core/event.ts'
 import { nextRetryAt } from './core/retry.ts'
@@ -13,6 +13,8 @@ import { type ExecutionState, idempotencyKeyOf, isFinished, type StepState } fro
 import { planOf } from './core/turn.ts'
 import type { Effect } from './draft.ts'
 import { infoOf } from './facts.ts'
+import { type Deferral, putOffBefore } from './put-off.ts'
+import { rateOf } from './rate.ts'
 import { checkResult } from './result.ts'
 import type { Services } from './services.ts'
 import type { StateRoom } from './state-room.ts'
@@ -57,6 +59,7 @@ export class Attempts {
     if (isDraining && plan.delivery === 'at_least_once') return
     const subject = this.#subjectOf(plan, state, step)
     const { secrets, feed, clock } = this.#services
+    const { rateLimit } = plan
     if (feed.isWatched(subject.executionId)) {
       const { path, attempt } = subject
       feed.hint(subject.executionId, { type: 'step.started', path, attempt, at: clock.now() })
@@ -67,6 +70,7 @@ export class Attempts {
           new StepScope(this.#plan, state, step, infoOf(this.#row, state), (name) => secrets.get(name)),
         ),
       data: () => dataOf(this.#plan, state, step),
+      rate: rateLimit === null ? null : () => rateOf(plan, rateLimit, this.#row, this.#scopeOf(state, step)),
     }
     const firstStartedAt = step.firstStartedAt ?? clock.now()
     const attempt = new Attempt(subject, this.#services, inputs, (outcome) => {
@@ -134,8 +138,12 @@ export class Attempts {
       idempotencyKey: idempotencyKeyOf(state, step.path),
       traceparent: this.#row.traceparent ?? undefined,
       timeoutMs: this.#timeoutOf(plan, step),
-      deferrals: deferralsOf(step),
+      before: putOffBefore(step),
     }
+  }
+
+  #scopeOf(state: ExecutionState, step: StepState): StepScope {
+    return new StepScope(this.#plan, state, step, infoOf(this.#row, state))
   }
 
   /** The step's own timeout, or what is left of its budget when that is less. */
@@ -179,7 +187,7 @@ export class Attempts {
     const { maxElapsedMs } = plan.retry
     const isWorthIt = maxElapsedMs === null || until < firstStartedAt + maxElapsedMs
     const error: ExecutionError = { ...refusal, errorId: randomUUID(), stepPath: path, attempt }
-    this.#services.log.info({ executionId, path, error, until }, 'step put off: the circuit of its target is open')
+    this.#services.log.info({ executionId, path, error, until }, 'step put off: its target must not be called now')
     if (!isWorthIt) return { type: 'step.failed', path, attempt, data: { error, retryAt: null } }
     return { type: 'step.failed', path, attempt, data: { error, retryAt: until, deferred: true } }
   }
@@ -200,7 +208,7 @@ export class Attempts {
       stepPath: path,
       attempt,
     } as unknown as Json) as unknown as ExecutionError
-    const scope = new StepScope(this.#plan, state, state.steps.get(path)!, infoOf(this.#row, state))
+    const scope = this.#scopeOf(state, state.steps.get(path)!)
     const judged = { error: told, attempt, firstStartedAt, at: clock.now(), seed }
     const { error, retryAt } = judge(plan.retry, judged, scope)
     const { executionId, correlationId } = subject
@@ -210,12 +218,6 @@ export class Attempts {
     )
     return { type: 'step.failed', path, attempt, data: { error, retryAt, durationMs } }
   }
-}
-
-/** The error stays with the step while it waits and through its next attempt. */
-function deferralsOf({ error }: StepState): number {
-  const deferrals = error?.type === 'CircuitOpenError' ? error.details?.deferrals : 0
-  return typeof deferrals === 'number' ? deferrals : 0
 }
 
 /** When the next attempt is due; a `when` that cannot be evaluated repeats nothing, and says so in the error. */

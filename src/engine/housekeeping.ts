@@ -3,6 +3,7 @@ import type { Clock, Timer } from './clock.ts'
 import type { Compaction } from './compaction.ts'
 import type { Log } from './log.ts'
 import type { NodeLife } from './node-life.ts'
+import { runBatches } from './pacing.ts'
 import { Retention } from './retention.ts'
 import { Settling } from './settling.ts'
 
@@ -20,7 +21,11 @@ export interface HousekeepingOptions {
 /** How far the database's clock may be set back without anything going too early. */
 const CLOCK_ERROR_MS = 1_000
 
-/** What goes in time: finished executions, and what compaction leaves behind. Any number of nodes may do it at once. */
+/** Keys of rate limits for which nobody has asked for so long are not listed any more. */
+const IDLE_MS = 3_600_000
+const FORGET_BATCH = 1_000
+
+/** What goes in time: finished executions, what compaction leaves behind, idle rate limits. Any number of nodes may do it at once. */
 export class Housekeeping {
   readonly #options: HousekeepingOptions
   readonly #settling: Settling
@@ -62,6 +67,9 @@ export class Housekeeping {
       const horizon = (await upkeep.settledHorizon()) - CLOCK_ERROR_MS
       await compaction.run({ upkeep, clock, isStopped }, now, horizon)
       await this.retention.run(now, horizon, isStopped)
+      await runBatches(clock, isStopped, async () =>
+        (await upkeep.forgetRateLimits(IDLE_MS, FORGET_BATCH)) === FORGET_BATCH ? 'more' : 'done',
+      )
     } catch (error) {
       log.warn({ err: error }, 'housekeeping failed; the next round tries again')
     }

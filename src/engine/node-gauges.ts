@@ -12,6 +12,8 @@ export interface NodeGauges {
   circuits(): { readonly guarded: number; readonly opened: number }
   /** Slots of keys that executions here have asked for, and those that this node has granted or refused to anybody. */
   slots(): { readonly asked: number; readonly granted: number; readonly refused: number }
+  /** Calls with a rate limit that were let go here, and that were put off. */
+  rateLimits(): { readonly granted: number; readonly deferred: number }
   /** What housekeeping has removed so far. */
   removed(): { readonly executions: number; readonly retiredEvents: number; readonly compactedEvents: number }
 }

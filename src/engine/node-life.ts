@@ -25,6 +25,7 @@ import type { Observer } from './observer.ts'
 import { OwnedExecutions } from './owned-executions.ts'
 import { Ownership } from './ownership.ts'
 import type { Plans } from './plans.ts'
+import type { RateLimits } from './rate-limits.ts'
 import type { Secrets } from './secrets.ts'
 import { linesOf } from './slot-rows.ts'
 import { SlotSettling } from './slot-settling.ts'
@@ -42,6 +43,7 @@ export interface NodeParts {
   readonly actions: ActionRegistry
   readonly slots: AttemptSlots
   readonly breakers: Breakers | null
+  readonly rateLimits: RateLimits
   readonly secrets: Secrets
   readonly history: History
   readonly plans: Plans
@@ -180,6 +182,7 @@ export class NodeLife {
       slots,
       plans,
       breakers,
+      rateLimits,
       secrets,
       history,
       feed,
@@ -194,7 +197,21 @@ export class NodeLife {
       node: this.ownership.node,
       limits: { parkAfterMs, maxPayloadBytes, maxStateBytes, snapshotBytes },
       held: new HeldBytes(),
-      ...{ store, clock, actions, slots, plans, breakers, secrets, history, feed, compaction, observer, log },
+      ...{
+        store,
+        clock,
+        actions,
+        slots,
+        plans,
+        breakers,
+        rateLimits,
+        secrets,
+        history,
+        feed,
+        compaction,
+        observer,
+        log,
+      },
       journal: this.journal,
       mayPerform: this.ownership.mayPerform,
       onCommitted: (executor: Executor, append: Append) => this.#tell(executor, append),

@@ -108,6 +108,7 @@ export class NodeProcess {
     leaseAgeMs: () => this.#life?.ownership.leaseAgeMs ?? null,
     circuits: () => this.#running?.parts.breakers ?? { guarded: 0, opened: 0 },
     slots: () => this.#life?.slotSettling ?? { asked: 0, granted: 0, refused: 0 },
+    rateLimits: () => this.#running?.parts.rateLimits ?? { granted: 0, deferred: 0 },
     removed: () => {
       const { executions = 0, events = 0 } = this.#running?.housekeeping?.retention ?? {}
       return { executions, retiredEvents: events, compactedEvents: this.#running?.parts.compaction.events ?? 0 }
@@ -237,6 +238,7 @@ export class NodeProcess {
       await housekept
       await running.parts.feed.stop()
       await running.parts.breakers?.stop()
+      await running.parts.rateLimits.stop()
       await running.closeActions()
       await running.storage.close()
     }

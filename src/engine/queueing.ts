@@ -73,10 +73,13 @@ function wanted(
 }
 
 /** Without a name to share, a key is the workflow's own, or the step's, in all versions. */
-const ownScope = ({ workflowId }: ExecutionInfo, plan: StepPlan | null): string =>
-  plan === null ? `workflow:${workflowId}` : `step:${workflowId}/${plan.id}`
+export const ownScope = (
+  { workflowId }: Pick<ExecutionInfo, 'workflowId'>,
+  plan: Pick<StepPlan, 'id'> | null,
+): string => (plan === null ? `workflow:${workflowId}` : `step:${workflowId}/${plan.id}`)
 
-function textOf(value: Json | undefined): string | null {
+/** A key as text; null when it is none, or too long. */
+export function textOf(value: Json | undefined): string | null {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (typeof value !== 'string' || value.length > LONGEST_KEY || value.includes('\u0000')) return null
   return value

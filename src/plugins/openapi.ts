@@ -26,6 +26,7 @@ const tags = [
   },
   { name: 'Statistics', description: 'Counts and durations' },
   { name: 'Circuit breakers', description: 'Which targets are called, which are not, and who says so' },
+  { name: 'Rate limits', description: 'How many calls of a key may begin, and when the next one does' },
   { name: 'Service', description: 'Health and metrics' },
 ]
 

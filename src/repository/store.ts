@@ -17,6 +17,7 @@ import { findKey, insertInboxKeyed, insertWorkflowKeyed, startKeyed } from './id
 import { countSignals, inboxOf, inboxOfOwner, insertInbox } from './inbox.ts'
 import { Lane, type LaneWriter } from './lane.ts'
 import { databaseNow, heartbeat, registerNode, removeNode, removeOtherNodes, sweep } from './nodes.ts'
+import { listRateLimits, takeTurns } from './rate-limits.ts'
 import { receivers } from './receivers.ts'
 import { deleteSnapshotsBefore, insertSnapshot, newestSnapshot, newestSnapshots } from './snapshots.ts'
 import { foldStatistics, readStatistics, stepMedians } from './statistics.ts'
@@ -57,6 +58,8 @@ export const createStore = (database: Database) => ({
   receivers: bind(receivers, database),
   findApproval: bind(findApproval, database),
   listApprovals: bind(listApprovals, database),
+  takeTurns: bind(takeTurns, database),
+  listRateLimits: bind(listRateLimits, database),
   registerNode: bind(registerNode, database),
   heartbeat: bind(heartbeat, database),
   databaseNow: bind(databaseNow, database),

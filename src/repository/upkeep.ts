@@ -1,5 +1,6 @@
 import type { Database } from './connection.ts'
 import { databaseNow, settledHorizon, settleNode } from './nodes.ts'
+import { forgetRateLimits } from './rate-limits.ts'
 import { activeVersions, compactEvents, purgeRetired, retentionOf, retireExecutions } from './retention.ts'
 import { deleteSnapshotsBefore } from './snapshots.ts'
 
@@ -17,6 +18,7 @@ export const createUpkeep = (database: Database) => ({
     compactEvents(database, compactable, after, limit),
   deleteSnapshotsBefore: (executionId: string, seq: number, pinned: readonly number[]) =>
     deleteSnapshotsBefore(database, executionId, seq, pinned),
+  forgetRateLimits: (idleMs: number, limit: number) => forgetRateLimits(database, idleMs, limit),
 })
 
 export type Upkeep = ReturnType<typeof createUpkeep>

@@ -27,6 +27,8 @@ export interface EngineGauges {
   circuits(): { readonly guarded: number; readonly opened: number }
   /** Slots of keys that executions here have asked for, and those that this node has granted or refused to anybody. */
   slots(): { readonly asked: number; readonly granted: number; readonly refused: number }
+  /** Calls with a rate limit that were let go here, and that were put off. */
+  rateLimits(): { readonly granted: number; readonly deferred: number }
 }
 
 /** How an event counts, when it does. */
@@ -65,7 +67,7 @@ export class Metrics {
       .of()
     const steps = registry.counters(
       'cairn_steps_total',
-      'Ends of step instances; retried: a failed attempt that is not the last; deferred: none was made, the circuit was open',
+      'Ends of step instances; retried: a failed attempt that is not the last; deferred: none was made, the circuit was open or a rate limit reached',
       ['outcome'],
     )
     this.#attemptCells = registry.counters('cairn_attempts_total', 'Attempts of actions', ['action', 'outcome'])
@@ -110,8 +112,23 @@ export class Metrics {
     })
     this.#watchRemoved(engine)
     this.#watchSlots(engine)
+    this.#watchRateLimits(engine)
     registry.gauge('cairn_circuits_open', 'Circuits that are open, half-open or held', () => engine.circuits().guarded)
     registry.counter('cairn_circuits_opened_total', 'Circuits that this node opened', () => engine.circuits().opened)
+  }
+
+  #watchRateLimits({ rateLimits }: EngineGauges): void {
+    const registry = this.#registry
+    registry.counter(
+      'cairn_rate_limits_granted_total',
+      'Calls with a rate limit that this node let go',
+      () => rateLimits().granted,
+    )
+    registry.counter(
+      'cairn_rate_limits_deferred_total',
+      'Calls that this node put off until their place in the line of a rate limit',
+      () => rateLimits().deferred,
+    )
   }
 
   /** Split from watch() for its length alone: what this node's housekeeping has removed. */

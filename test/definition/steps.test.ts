@@ -97,6 +97,36 @@ t.test('what concurrency refuses, and where', async (t) => {
   t.match(workflowFaults, [{ pointer: '/concurrency/key', message: /"x"/ }])
 })
 
+t.test('what a rate limit refuses, and where', async (t) => {
+  const rated = (rateLimit: JsonObject): JsonObject => ({ ...echo('x'), rateLimit })
+  const whole: JsonObject[] = [
+    { limit: 1, periodMs: 1 },
+    { limit: 1_000_000, periodMs: 2_678_400_000, burst: 1_000_000, scope: 'crm', key: 'k' },
+    { limit: '{{ input.most }}', periodMs: 60_000, key: '{{ data.id }}' },
+  ]
+  for (const good of whole) t.strictSame(faults(rated(good)), [], JSON.stringify(good))
+  const pointers = (rateLimit: JsonObject): string[] =>
+    faults(rated(rateLimit))
+      .map((fault) => fault.split(':')[0]!)
+      .sort()
+  const at = (...fields: string[]): string[] => fields.map((field) => `/steps/0/rateLimit/${field}`)
+  t.strictSame(pointers({}), at('limit', 'periodMs'))
+  t.strictSame(pointers({ limit: 0, periodMs: 0, burst: 0 }), at('burst', 'limit', 'periodMs'), 'all at once')
+  t.strictSame(
+    pointers({ limit: 1_000_001, periodMs: 2_678_400_001, burst: 1_000_001 }),
+    at('burst', 'limit', 'periodMs'),
+  )
+  t.strictSame(pointers({ limit: 1.5, periodMs: '60', burst: '{{ 1 }}' }), at('burst', 'limit', 'periodMs'))
+  t.strictSame(pointers({ limit: 1, periodMs: 1, onLimit: 'queue' }), at('onLimit'))
+  t.strictSame(pointers({ limit: 1, periodMs: 1, key: 5, scope: '' }), at('key', 'scope'))
+  t.strictSame(pointers({ limit: '{{ 1 + }}', periodMs: 1, key: '{{ 1 + }}' }), at('key', 'limit'))
+  t.match(faults(rated({ limit: 1, periodMs: 1, key: '{{ steps.y.output }}' })), [/^\/steps\/0\/rateLimit\/key: .*"y"/])
+  t.match(faults(rated({ limit: 1, periodMs: 1, key: '{{ secrets.KEY }}' })), [/^\/steps\/0\/rateLimit\/key: /])
+  const composite = step('sequential', { steps: [echo('x')] }, { rateLimit: { limit: 1, periodMs: 1 } })
+  t.match(faults(composite), [/^\/steps\/0\/rateLimit: /], 'it is for what is called')
+  t.strictSame(faults({ ...echo('x'), rateLimit: 5 }).length, 1)
+})
+
 t.test('a step that would wait for itself is refused as far as that is written out', async (t) => {
   const inner = (concurrency: JsonObject): JsonObject => ({ ...echo('in'), concurrency })
   const around = (concurrency: JsonObject, ...steps: JsonObject[]): JsonObject =>
@@ -128,6 +158,7 @@ t.test('a definition needs the oldest format that knows its steps', async (t) =>
   t.equal(planOf(workflow([step('sequential', { steps: [echo('x')] }, { output: 1 })])).format, 2)
   t.equal(planOf(workflow([{ ...echo('x'), concurrency: {} }])).format, 2)
   t.equal(planOf(workflow([echo('x')], { concurrency: {} })).format, 2)
+  t.equal(planOf(workflow([{ ...echo('x'), rateLimit: { limit: 1, periodMs: 1 } }])).format, 2)
   t.equal(
     planOf(workflow([step('sequential', { steps: [{ ...step('wait', { durationMs: 1 }), id: 'w' }] })])).format,
     2,

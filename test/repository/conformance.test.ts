@@ -5,6 +5,7 @@ import { claimCases } from './conformance/claim-cases.ts'
 import { executionKeyCases } from './conformance/execution-key-cases.ts'
 import { flushCases } from './conformance/flush-cases.ts'
 import { nodeCases } from './conformance/node-cases.ts'
+import { rateLimitCases } from './conformance/rate-limit-cases.ts'
 import { readCases } from './conformance/read-cases.ts'
 import { requestCases } from './conformance/request-cases.ts'
 import { sendCases } from './conformance/send-cases.ts'
@@ -16,7 +17,7 @@ import { upkeepCases } from './conformance/upkeep-cases.ts'
 
 const cases = {
   ...{ ...flushCases, ...claimCases, ...nodeCases, ...requestCases, ...readCases, ...sendCases },
-  ...{ ...circuitCases, ...executionKeyCases, ...approvalCases, ...slotCases, ...upkeepCases },
+  ...{ ...circuitCases, ...executionKeyCases, ...approvalCases, ...slotCases, ...rateLimitCases, ...upkeepCases },
 }
 
 // Every case has a database of its own.

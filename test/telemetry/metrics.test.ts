@@ -59,6 +59,7 @@ t.test('executions, steps and attempts are counted as they are committed', async
 
 const circuits = () => ({ guarded: 2, opened: 3 })
 const slots = () => ({ asked: 8, granted: 6, refused: 1 })
+const rateLimits = () => ({ granted: 5, deferred: 4 })
 const removed = () => ({ executions: 4, retiredEvents: 40, compactedEvents: 9 })
 
 t.test('flushes and answers have histograms, the engine and the process have gauges', async (t) => {
@@ -71,6 +72,7 @@ t.test('flushes and answers have histograms, the engine and the process have gau
     removed,
     circuits,
     slots,
+    rateLimits,
   })
   metrics.flushed({ rows: 400, bytes: 70_000, durationMs: 4 })
   metrics.answered('GET', '/api/workflows/:workflowId', 200, 12)
@@ -97,6 +99,8 @@ t.test('flushes and answers have histograms, the engine and the process have gau
   t.equal(samples.get('cairn_slots_asked_total'), 8)
   t.equal(samples.get('cairn_slots_granted_total'), 6)
   t.equal(samples.get('cairn_slots_refused_total'), 1)
+  t.equal(samples.get('cairn_rate_limits_granted_total'), 5)
+  t.equal(samples.get('cairn_rate_limits_deferred_total'), 4)
   t.ok(samples.get('process_resident_memory_bytes')! > 0)
   t.ok(samples.get('process_cpu_seconds_total')! > 0)
 })
@@ -111,6 +115,7 @@ t.test('a gauge without a value now is left out', async (t) => {
     removed,
     circuits,
     slots,
+    rateLimits,
   })
   t.notOk((await scrape(t, metrics)).has('cairn_lease_age_seconds'))
 })

@@ -6,6 +6,7 @@ import { compileTemplateInto, type TemplateFindings } from '../template.ts'
 import { configFaults } from './action-config.ts'
 import { breakerPolicyOf } from './breaker-policy.ts'
 import type { Compilation, Draft } from './draft.ts'
+import { compileRateLimit } from './rate-limit.ts'
 import { compileRetryPolicy, noRetry } from './retry-policy.ts'
 import type { StepCompiler } from './step-compiler.ts'
 
@@ -17,6 +18,7 @@ export function compileAction(compiler: StepCompiler, plan: Mutable<ActionPlan>)
   plan.delivery = step.delivery === 'at_most_once' ? 'at_most_once' : 'at_least_once'
   plan.retry = retryOf(step, draft, plan.delivery, all)
   plan.breaker = breakerPolicyOf(step)
+  plan.rateLimit = compileRateLimit(step, draft, all)
   const shape = shapeOf(config, draft, all)
   const findings: TemplateFindings = { faults: [], references: [], usesSecrets: false }
   plan.config = compileTemplateInto(findings, rest, {

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from '../json.ts'
 import { pointerTo } from '../json-pointer.ts'
 import type { Concurrency } from '../schema-fields.ts'
-import { type OnLimit, onLimits, type SlotPlan } from '../slot.ts'
+import { type OnLimit, onLimits, type SlotPlan, sharedScope } from '../slot.ts'
 import type { Compilation, Draft, LiteralSlot } from './draft.ts'
 import { templateAt } from './template-at.ts'
 
@@ -39,9 +39,6 @@ export function compileConcurrency({ concurrency }: JsonObject, draft: Draft, al
     })
   return compileSlot(source, draft, all)
 }
-
-/** A name that definitions share, apart from the scopes that have none. */
-const sharedScope = (name: string): string => `shared:${name}`
 
 /** What a step must have before it begins. One that would wait for itself is a fault, as far as that can be read off. */
 export function compileSlot(source: SlotSource, draft: Draft, all: Compilation): SlotPlan {

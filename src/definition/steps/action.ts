@@ -1,11 +1,13 @@
 import { Type } from 'typebox'
 import { compileAction } from '../compile/action.ts'
 import type { BreakerPolicy, RetryPolicy, StepPlanBase } from '../plan.ts'
+import type { RateLimitPlan } from '../rate-limit.ts'
 import {
   CircuitBreaker,
   Compensate,
   Concurrency,
   durationMs,
+  RateLimit,
   RetryPolicyReference,
   stepFields,
 } from '../schema-fields.ts'
@@ -20,6 +22,8 @@ export interface ActionPlan extends StepPlanBase {
   readonly config: Template
   readonly retry: RetryPolicy
   readonly breaker: BreakerPolicy
+  /** Asked right before each call; null: there is none. */
+  readonly rateLimit: RateLimitPlan | null
   readonly delivery: 'at_least_once' | 'at_most_once'
 }
 
@@ -49,6 +53,7 @@ const schema = Type.Object(
     retryPolicy: Type.Optional(RetryPolicyReference),
     circuitBreaker: Type.Optional(CircuitBreaker),
     concurrency: Type.Optional(Concurrency('Instances of the step')),
+    rateLimit: Type.Optional(RateLimit),
     compensate: Type.Optional(Compensate),
   },
   { $id: 'ActionStep', additionalProperties: false, title: 'Action', description: 'Does something to the world' },
@@ -57,7 +62,7 @@ const schema = Type.Object(
 export const action: StepLanguage<ActionPlan> = {
   schema,
   // An action without a config, which is refused, has no policy either.
-  format: ({ retry }) => (retry?.when ? 2 : 1),
+  format: ({ retry, rateLimit }) => (retry?.when || rateLimit ? 2 : 1),
   compile: compileAction,
   isLeaf: () => true,
 }

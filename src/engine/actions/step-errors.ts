@@ -20,6 +20,7 @@ export const stepErrors = {
   DatabaseError: ['PostgreSQL refused the query; retried for SQLSTATE classes 08, 40, 53 and 57P, and 25P03', false],
   AgentError: ['The agent refused, or its answer does not fit; retried for 408, 429, 5xx and unfit answers', false],
   CircuitOpenError: ['The circuit of the target is open: nothing was asked of it', false],
+  RateLimited: ['Too many calls of the key of its `rateLimit` come before it: nothing was called', false],
   ConcurrencyLimit: ['The key of its `concurrency` is taken, and `onLimit` says not to wait', false],
   ConcurrencyTimeout: [
     'It has waited for a slot of its `concurrency`, or for a mutex, for longer than `waitTimeoutMs`',

@@ -189,8 +189,8 @@ export interface StepFailure {
   readonly retryAt: number | null
   readonly durationMs?: number
   /**
-   * Nothing was performed, since the circuit of its target was open: the attempt does not count. Releases that do not know this
-   * count it.
+   * Nothing was performed, since the circuit of its target was open or its rate limit lets it begin only then: the attempt does not
+   * count. Releases that do not know this count it.
    */
   readonly deferred?: true
 }

@@ -31,6 +31,8 @@ export interface Side {
   loseEvent(executionId: string, seq: number): Promise<void>
   /** A failover: the database no longer has the marks of the node's lanes. */
   loseMarks(node: string): Promise<void>
+  /** Everything of rate limits happened so much earlier. */
+  ageRateLimits(ms: number): Promise<void>
   /** Another transaction takes the row; resolves with what ends that transaction. */
   hold(row: Held): Promise<() => Promise<void>>
   /** Resolves when so many statements wait for locks. */
@@ -74,6 +76,11 @@ export async function openPostgres(t: Test): Promise<Side> {
     },
     async loseMarks(node) {
       await database.pool.query('UPDATE node_lanes SET mark = 0 WHERE node_id = $1', [node])
+    },
+    async ageRateLimits(ms) {
+      const columns = ['tat', 'line_until', 'late_until', 'asked_at', 'granted_at']
+      const aged = columns.map((column) => `${column} = ${column} - $1::bigint * 1000`)
+      await database.pool.query(`UPDATE rate_limits SET ${aged.join(', ')}`, [ms])
     },
     async hold({ table, id }) {
       const client = await database.pool.connect()
@@ -151,6 +158,17 @@ export async function openModel(): Promise<Side> {
     loseEvent: async (executionId, seq) => void tables.events.get(executionId)!.delete(seq),
     loseMarks: async (node) => {
       for (const lane of tables.lanes.keys()) if (lane.startsWith(node)) tables.lanes.set(lane, 0)
+    },
+    async ageRateLimits(ms) {
+      const earlier = (time: number): number => time - ms * 1000
+      for (const [name, row] of tables.rateLimits) {
+        const { tat, lineUntil, lateUntil, askedAt, grantedAt } = row
+        tables.rateLimits.set(name, {
+          ...row,
+          ...{ tat: earlier(tat), lineUntil: earlier(lineUntil), lateUntil: earlier(lateUntil) },
+          ...{ askedAt: earlier(askedAt), grantedAt: earlier(grantedAt) },
+        })
+      }
     },
     async hold({ table, id }) {
       const { row, mode } = locking[table]

@@ -9,6 +9,7 @@ import { findLiveUnderKey, startUnderKeyStatement } from './execution-keys.ts'
 import { flushStatement, markStatement } from './flush.ts'
 import * as keys from './keys.ts'
 import * as nodes from './nodes.ts'
+import { listRateLimits, takeTurnsStatement } from './rate-limits.ts'
 import * as reads from './reads.ts'
 import type { Statement } from './server.ts'
 import { settleStatement, unsettledKeys } from './slots.ts'
@@ -119,6 +120,8 @@ export function modelStore(wire: Wire): ModelStore {
     receivers: (namespace, address, limit) => ask((tables) => reads.receivers(tables, namespace, address, limit)),
     findApproval: (id) => ask((tables) => approvals.findApproval(tables, id)),
     listApprovals: (filter, limit, cursor) => ask((tables) => approvals.listApprovals(tables, filter, limit, cursor)),
+    takeTurns: async (asks, horizonMs) => wire.send(takeTurnsStatement(asks, horizonMs)),
+    listRateLimits: (filter, limit, cursor) => wire.send(listRateLimits(filter, limit, cursor)),
     registerNode: (options) => wire.send(nodes.registerStatement(options), PULSE_MS),
     heartbeat: (id, leaseMs) => wire.send(nodes.heartbeatStatement(id, leaseMs), PULSE_MS),
     databaseNow: () => wire.send(nodes.nowStatement, PULSE_MS),

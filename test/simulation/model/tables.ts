@@ -4,6 +4,7 @@ import type { SlotAsk } from '../../../src/repository/concurrency-slots.ts'
 import type { ExecutionRow } from '../../../src/repository/execution-row.ts'
 import type { IdempotencyKey } from '../../../src/repository/idempotency.ts'
 import type { InboxItem } from '../../../src/repository/inbox.ts'
+import type { TurnsAsked } from '../../../src/repository/rate-limits.ts'
 import type { Counts } from '../../../src/repository/tally.ts'
 
 /** An event as its row has it: `data` is text, so that whoever reads it gets an object of his own. */
@@ -85,6 +86,15 @@ export type SlotRow = Omit<SlotAsk, 'at'> & {
   readonly changedAt: number
 }
 
+/** A key of a rate limit; times are µs since 1970. */
+export interface RateLimitRow extends Pick<TurnsAsked, 'namespace' | 'scope' | 'key' | 'limit' | 'periodMs' | 'burst'> {
+  readonly tat: number
+  readonly lineUntil: number
+  readonly lateUntil: number
+  readonly askedAt: number
+  readonly grantedAt: number
+}
+
 /** The tables: rows are never changed, only replaced. */
 export class Tables {
   readonly nodes = new Map<string, NodeRow>()
@@ -104,6 +114,7 @@ export class Tables {
   /** By workflow and key: the execution that was started last under it. */
   readonly executionKeys = new Map<string, string>()
   readonly circuits = new Map<string, CircuitRow>()
+  readonly rateLimits = new Map<string, RateLimitRow>()
   /** `data` is text, null as PostgreSQL's. */
   readonly approvals = new Map<string, StoredApproval>()
   readonly statistics: CountedRow[] = []

@@ -2,6 +2,7 @@ import { isFinished } from '../../../src/engine/core/state.ts'
 import type { Retention } from '../../../src/repository/retention.ts'
 import type { Upkeep } from '../../../src/repository/upkeep.ts'
 import { nowStatement } from './nodes.ts'
+import { forgetStatement } from './rate-limits.ts'
 import { put, remove, type Statement, type Transaction } from './server.ts'
 import type { StoredRow, Tables } from './tables.ts'
 import type { Wire } from './wire.ts'
@@ -139,5 +140,6 @@ export function modelUpkeep(wire: Wire): Upkeep {
     purgeRetired: (limit) => wire.transact(inTurn(purgeStatement(limit))),
     compactEvents: (compactable, after, limit) => wire.send(compactStatement(compactable, after, limit)),
     deleteSnapshotsBefore: (id, seq, pinned) => wire.send(deleteSnapshotsStatement(id, seq, pinned)),
+    forgetRateLimits: (idleMs, limit) => wire.send(forgetStatement(idleMs, limit)),
   }
 }
