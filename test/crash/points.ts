@@ -25,6 +25,7 @@ const calls = [
   'startKeyed',
   'insertSnapshot',
   'deleteSnapshotsBefore',
+  'settleSlots',
 ] as const satisfies readonly (keyof Store)[]
 type Call = (typeof calls)[number]
 

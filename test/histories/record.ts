@@ -1,7 +1,8 @@
 /**
  * Records a golden history: `node test/histories/record.ts NAME < definition.json` runs the definition (echo actions only) on a
- * database of its own, and writes what happened to NAME.golden.json. Files that exist are never overwritten: an execution
- * keeps for life the format under which it started, and so does its history.
+ * database of its own, and writes what happened to NAME.golden.json. Of a list the last is run, and the others are there for it,
+ * as its sub-workflows. Files that exist are never overwritten: an execution keeps for life the format under which it started, and
+ * so does its history.
  */
 import { existsSync, writeFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
@@ -13,10 +14,13 @@ const file = new URL(`${name}.golden.json`, import.meta.url)
 if (name === undefined || existsSync(file))
   throw new Error(`give a new name; ${file.pathname} exists or none was given`)
 
-const definition = JSON.parse(await text(process.stdin))
+const given = JSON.parse(await text(process.stdin))
+const definitions = Array.isArray(given) ? given : [given]
+const definition = definitions.at(-1)
 const embedded = await startEmbedded({ dataDir: '.cairn/histories' })
 const engine = new WorkflowEngine({ databaseUrl: embedded.url, parkAfterMs: 20 })
 await engine.start()
+for (const other of definitions.slice(0, -1)) await engine.createWorkflow(other)
 const workflow = await engine.createWorkflow({ ...definition, name: `${definition.name} ${Date.now()}` })
 const input = definition.inputSchema?.examples?.[0] ?? null
 const id = await engine.startExecution(workflow.id, 'golden', input)
