@@ -73,7 +73,10 @@ const now = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint'
 const us = (ms: number): string => `${ms * 1000}::bigint`
 const intervalSql = (row: string): string => `((${row}.period_ms * 1000 + ${row}.calls - 1) / ${row}.calls)`
 
-/** `present` as it is now, and what becomes of what `given` asks. The clock is read once the row is locked. */
+/**
+ * `present` as it is now, and what becomes of what `given` asks. The clock is read for each row, once it is locked: were it not for
+ * the CASE, PostgreSQL would read it once for all rows that are new, before it waits for others.
+ */
 const turnsSql = (
   present: { readonly tat: string; readonly line: string; readonly late: string; readonly grantedAt: string },
   given: string,
@@ -82,7 +85,7 @@ const turnsSql = (
     CASE WHEN ${given}.rank = 0 AND g.granted < ${given}.asked THEN p.till ELSE c.line END,
     CASE WHEN ${given}.rank > 0 AND g.granted < ${given}.asked THEN p.till ELSE c.late END,
     g.granted, t.now, CASE WHEN g.granted > 0 THEN t.now ELSE ${present.grantedAt} END
-  FROM (SELECT ${now} AS now) AS t,
+  FROM LATERAL (SELECT CASE WHEN ${given}.asked > 0 THEN ${now} END AS now) AS t,
   LATERAL (SELECT ${intervalSql(given)} AS step) AS s,
   LATERAL (SELECT s.step, greatest(t.now, ${present.tat}) AS base,
     ${present.grantedAt} < t.now - ${us(ABANDONED_AFTER_MS)} - s.step AS is_left) AS l,
