@@ -18,7 +18,13 @@ t.test('a call that has waited for the row is granted as of now, and not as of w
   await client.query('BEGIN')
   await client.query("SELECT FROM rate_limits WHERE key = 'a' FOR UPDATE")
   // The key that comes after it in the same statement is new.
-  const asking = store.takeTurns([{ ...hourly, key: 'b' }, { ...hourly, key: 'a' }], 0)
+  const asking = store.takeTurns(
+    [
+      { ...hourly, key: 'b' },
+      { ...hourly, key: 'a' },
+    ],
+    0,
+  )
   await until('it waits', async () => {
     const { rowCount } = await database.pool.query(
       "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
