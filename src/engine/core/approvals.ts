@@ -1,5 +1,5 @@
 import type { ApprovalDecision, ApprovalRequest } from './event.ts'
-import type { ExecutionState, StepState } from './state.ts'
+import type { ExecutionState, StepState, StepStatus } from './state.ts'
 import type { Turn } from './turn.ts'
 
 /*
@@ -30,6 +30,13 @@ export type ApprovalChange =
 
 /** The approvals that are open: the path of the step that asks, by their ids. */
 export const openApprovals = ({ approvals }: ExecutionState): Readonly<Record<string, string>> => approvals ?? {}
+
+/**
+ * A step's status for whoever asks: an approval waits for as long as it can be decided, though the steps of its deadline run. In
+ * the state it is running then, as every step is in which others are under way.
+ */
+export const shownStatus = (state: ExecutionState, { status, approval, path }: StepState): StepStatus =>
+  status === 'running' && approval !== undefined && openApprovals(state)[approval] === path ? 'waiting' : status
 
 export function openApproval({ state, at, commands }: Turn, { path }: StepState, request: ApprovalRequest): void {
   state.approvals ??= {}

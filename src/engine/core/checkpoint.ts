@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../../definition/json.ts'
 import type { Plan, StepPlan } from '../../definition/plan.ts'
+import { shownStatus } from './approvals.ts'
 import { outputOf } from './data.ts'
 import type { ExecutionError } from './event.ts'
 import type { Checkpoint, ExecutionState, StepState, StepStatus } from './state.ts'
@@ -67,7 +68,7 @@ export function checkpointStateOf(plan: Plan, state: ExecutionState): Checkpoint
     if (step.path === '') continue
     const output = outputOf(plan, state, step)
     steps[step.path] = {
-      status: step.status,
+      status: shownStatus(state, step),
       attempt: step.attempt,
       ...(output !== undefined && { output }),
       ...(step.error !== undefined && { error: step.error }),

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../../definition/json.ts'
 import type { Plan, StepPlan } from '../../definition/plan.ts'
+import { shownStatus } from './approvals.ts'
 import {
   bodyPath,
   childPath,
@@ -61,7 +62,7 @@ export function statusOf(plan: Plan, state: ExecutionState, id: string, reader: 
   let own = true
   for (let path = pathOf(plan, id, reader); path !== ''; path = parentPath(path)) {
     const step = state.steps.get(path)
-    if (step !== undefined) return own ? step.status : step.status === 'skipped' ? 'skipped' : 'pending'
+    if (step !== undefined) return own ? shownStatus(state, step) : step.status === 'skipped' ? 'skipped' : 'pending'
     own = false
   }
   return 'pending'

@@ -1,5 +1,6 @@
 import type { Plan, StepPlan } from '../../definition/plan.ts'
 import { aftermathBodies } from './aftermath.ts'
+import { shownStatus } from './approvals.ts'
 import { type ChildProgress, percentageWith } from './child-progress.ts'
 import { type Known, type Medians, remainingMs } from './estimate.ts'
 import type { ExecutionError } from './event.ts'
@@ -74,7 +75,7 @@ export function progressOf(
   let current: Instance | null = null
   let beside: Instance | null = null
   const show: Visitor = (instance, reached, inherited) => {
-    steps.push(stepProgress(instance, reached, inherited))
+    steps.push(stepProgress(state, instance, reached, inherited))
     if (reached === undefined || !isOpen(reached)) return
     // An approval that waits is a leaf, whatever its deadline would bring about.
     if (instance.plan.children.length > 0 && reached.status !== 'waiting') return
@@ -152,7 +153,12 @@ const statusBelow = (plan: StepPlan, { status }: StepState): StepStatus =>
 
 const isLoopBody = (plan: StepPlan): boolean => plan.type === 'sequential' && plan.body?.label === null
 
-function stepProgress({ plan, path }: Instance, step: StepState | undefined, inherited: StepStatus): StepProgress {
+function stepProgress(
+  state: ExecutionState,
+  { plan, path }: Instance,
+  step: StepState | undefined,
+  inherited: StepStatus,
+): StepProgress {
   const startedAt = step?.firstStartedAt ?? step?.startedAt ?? null
   const completedAt = step?.completedAt ?? null
   return {
@@ -160,7 +166,7 @@ function stepProgress({ plan, path }: Instance, step: StepState | undefined, inh
     id: plan.id,
     name: plan.name,
     type: plan.type,
-    status: step?.status ?? inherited,
+    status: step === undefined ? inherited : shownStatus(state, step),
     attempt: step?.attempt ?? 0,
     startedAt,
     completedAt,

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Json } from '../../../../src/definition/json.ts'
 import type { ApprovalChange } from '../../../../src/engine/core/approvals.ts'
+import { checkpointStateOf } from '../../../../src/engine/core/checkpoint.ts'
 import type { Command } from '../../../../src/engine/core/command.ts'
 import { progressOf } from '../../../../src/engine/core/progress.ts'
 import { a, Driver, of, par } from '../driver.ts'
@@ -135,7 +136,12 @@ t.test('steps run when the deadline passes, and the approval can be decided mean
   t.same(d.state.approvals, { 'id 1': 'ask' })
   t.same(d.pending(), [`perform ${told} 1`])
   d.take()
+  const shown = (path: string) => progressOf(d.plan, d.state, new Map(), d.at).steps.find((one) => one.path === path)
+  t.match([shown('ask'), shown(told)], [{ status: 'waiting', approvalId: 'id 1' }, { status: 'running' }])
+  t.match(progressOf(d.plan, d.state, new Map(), d.at).currentStep, { path: told }, 'what is under way is current')
+  t.match(checkpointStateOf(d.plan, d.state).steps, { ask: { status: 'waiting' } })
   decide(d, 'approved')
+  t.match(shown('ask'), { status: 'completed' })
   t.same([d.status('ask'), d.status(told), d.status('x')], ['completed', 'cancelled', 'running'])
   t.equal(d.take()[1], `abort ${told}`)
   t.equal(d.checkReplay(t).state.percentage, 50)
@@ -151,6 +157,15 @@ t.test('after its steps an approval is decided, fails, or goes on waiting', asyn
   t.same(waiting.pending(), [])
   t.equal(waiting.state.percentage, 0, 'its share is that of the decision')
   t.equal(decide(waiting, 'approved').checkReplay(t).state.status, 'completed')
+})
+
+t.test('expressions see that an approval waits while the steps of its deadline run', async (t) => {
+  const both = par('p', [escalating('reject'), a('quick')], { join: 'any', rest: 'continue' })
+  const look = of('set', 'look', { variables: { seen: '{{ steps.ask.status }}' } })
+  const d = new Driver([both, look]).start().passTime(100).complete('p.quick')
+  t.equal(d.state.variables.seen, 'waiting')
+  t.equal(d.status('p.ask[onDeadline].tell'), 'running')
+  d.checkReplay(t)
 })
 
 t.test('steps of the deadline that fail, fail the approval', async (t) => {
