@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { Pool } from 'undici'
+import { WebSocket } from 'ws'
+
+/** The service as an operator runs it, in a process of its own. */
+export interface Service {
+  readonly url: string
+  /** Memory that the process holds now, MiB; null where the system does not tell. */
+  rssMiB(): Promise<number | null>
+  stop(): Promise<void>
+}
+
+/** Starts the service on a database and any port; resolves when it is ready. */
+export async function startService(databaseUrl: string, settings: Record<string, string> = {}): Promise<Service> {
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, '../src/main.ts')], {
+    env: { ...process.env, DATABASE_URL: databaseUrl, PORT: '0', CAIRN_SHUTDOWN_GRACE_MS: '0', ...settings },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const url = await new Promise<string>((resolve, reject) => {
+    const lines = createInterface(child.stdout).on('line', (line) => {
+      const { msg, url } = JSON.parse(line) as { msg: string; url?: string }
+      if (msg !== 'Cairn is ready' || url === undefined) return
+      // It goes on to log, and nobody reads it.
+      lines.close()
+      child.stdout.resume()
+      resolve(url)
+    })
+    ended.then(() => reject(new Error('The service ended before it was ready')))
+  })
+  return {
+    url,
+    async rssMiB() {
+      const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '')
+      const kib = /VmRSS:\s+(\d+)/.exec(status)?.[1]
+      return kib === undefined ? null : Math.round(Number(kib) / 1024)
+    },
+    async stop() {
+      child.kill('SIGTERM')
+      await ended
+    },
+  }
+}
+
+/** Clients of a service over so many connections that are kept open. */
+export class Clients {
+  readonly #pool: Pool
+  readonly #url: string
+
+  constructor(url: string, connections: number) {
+    this.#url = url
+    this.#pool = new Pool(url, { connections, pipelining: 1 })
+  }
+
+  async createWorkflow(definition: object): Promise<string> {
+    return (await this.#post('/api/workflows', definition)).id
+  }
+
+  /** Resolves when the start is durable; the id of the execution. */
+  async start(workflowId: string, rest: object = {}): Promise<string> {
+    return (await this.#post('/api/workflows/executions', { workflowId, ...rest })).id
+  }
+
+  /** Follows an execution from its beginning on over a socket of its own. */
+  async follow(executionId: string, onMessage: (text: string) => void): Promise<WebSocket> {
+    const socket = new WebSocket(
+      `${this.#url.replace('http', 'ws')}/api/workflows/executions/${executionId}/stream?after=0`,
+    )
+    socket.on('message', (data) => onMessage(String(data)))
+    await new Promise<void>((resolve, reject) => {
+      socket.once('open', resolve)
+      socket.once('error', reject)
+    })
+    return socket
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close()
+  }
+
+  async #post(url: string, body: object): Promise<{ id: string }> {
+    const headers = { 'content-type': 'application/json' }
+    const answer = await this.#pool.request({ path: url, method: 'POST', headers, body: JSON.stringify(body) })
+    const text = await answer.body.text()
+    if (answer.statusCode !== 201) throw new Error(`${url} answered ${answer.statusCode}: ${text}`)
+    return JSON.parse(text) as { id: string }
+  }
+}
+
+/** So many times, this many at a time. */
+export async function times<T>(count: number, atOnce: number, act: (index: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = []
+  let next = 0
+  const work = async (): Promise<void> => {
+    for (let index = next++; index < count; index = next++) results[index] = await act(index)
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, count) }, work))
+  return results
+}
