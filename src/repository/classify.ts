@@ -36,8 +36,11 @@ const troubles = [
   [/^57P0/, 'PostgreSQL starts or stops'],
   [/^28/, 'PostgreSQL does not let this node in'],
   [/^ETIMEDOUT$/, 'PostgreSQL does not answer'],
-  [/^(E[A-Z]+|08...)$/, 'PostgreSQL cannot be reached'],
+  [/^(E(AI_)?[A-Z]+|08...)$/, 'PostgreSQL cannot be reached'],
 ] as const satisfies readonly (readonly [RegExp, string])[]
+
+/** Node's names for what keeps a socket from reaching anybody; EAI_AGAIN: no name server answers. */
+const unreached = /^E(AI_)?[A-Z]+$/
 
 /**
  * True when PostgreSQL cannot be reached or takes nothing just now: refused or broken connections, a server that starts,
@@ -48,5 +51,6 @@ export function isUnavailable(error: unknown): boolean {
   const { code } = error as { code?: unknown }
   if (typeof code !== 'string')
     return /^(Connection terminated|timeout exceeded|Client has encountered|Query read timeout)/.test(error.message)
-  return /^[0-9A-Z]{5}$/.test(code) ? /^(08|53|57P|25006|25P03)/.test(code) : /^E[A-Z]+$/.test(code)
+  // As in `classify`: EPIPE is Node's, and looks like an SQLSTATE.
+  return error instanceof pg.DatabaseError ? /^(08|53|57P|25006|25P03)/.test(code) : unreached.test(code)
 }
