@@ -13,7 +13,7 @@ import type { Effect } from './draft.ts'
 import { encode } from './encode.ts'
 import { errorFact } from './error-fact.ts'
 import { ExecutionWriter, type WriterOutcomes } from './execution-writer.ts'
-import { FactQueue } from './fact-queue.ts'
+import { FactQueue, type Queued } from './fact-queue.ts'
 import { answerTo, isAccompanying, startFact } from './facts.ts'
 import type { LoadedExecution } from './history.ts'
 import { factOf, type RollbackRequest } from './inbox-fact.ts'
@@ -197,15 +197,22 @@ export class Executor implements WriterOutcomes {
     const until = this.#services.clock.monotonic() + LONGEST_TURN_MS
     for (let count = 1; ; count++) {
       const next = this.#facts.shift()
-      const fact = next?.fact ?? startFact(this.plan, this.#state, this.row, this.#services.clock.now())
-      if (fact === null) return
-      if (!isMoot(this.#state, fact)) this.#apply(fact, next?.inboxKey)
+      const fact = this.#factIn(next)
+      if (fact === null && next === undefined) return
+      if (fact !== null && !isMoot(this.#state, fact)) this.#apply(fact, next?.inboxKey)
       if (this.#writer.draft.isFull) return
       if (count % 64 === 0 && !this.#facts.isEmpty && this.#services.clock.monotonic() > until) {
         this.#services.clock.soon(() => this.#turn())
         return
       }
     }
+  }
+
+  /** What waited, as a fact; when nothing did, that the execution starts. Null: there is none, or the step has moved on. */
+  #factIn(next: Queued | undefined): Fact | null {
+    if (next === undefined) return startFact(this.plan, this.#state, this.row, this.#services.clock.now())
+    if ('fact' in next) return next.fact
+    return answerTo(next.question, this, this.#state, this.#room.bounds(this.#state), this.#services.clock)
   }
 
   /** The fact is in the draft before transition sees it; the percentage that it leads to goes with it. */
@@ -237,8 +244,7 @@ export class Executor implements WriterOutcomes {
       default: {
         if (isAccompanying(command)) return this.#outgoing.carryOut(command, this.#writer.draft)
         if (command.type === 'mark_started' && this.#isDraining) return
-        const fact = answerTo(command, this, this.#state, this.#room.bounds(this.#state), this.#services.clock)
-        if (fact !== null) this.#facts.push(fact)
+        this.#facts.ask(command)
       }
     }
   }

@@ -1,11 +1,11 @@
 import type { InboxKey } from '../repository/inbox.ts'
 import type { Fact } from './core/event.ts'
+import type { Answered } from './facts.ts'
 
-/** A fact that waits for its turn, and the inbox item that it answers. */
-export interface QueuedFact {
-  readonly fact: Fact
-  readonly inboxKey: InboxKey | undefined
-}
+/** What waits for its turn: a fact, and the inbox item that it answers, or a question whose answer is one. */
+export type Queued =
+  | { readonly fact: Fact; readonly inboxKey: InboxKey | undefined }
+  | { readonly question: Answered; readonly inboxKey?: undefined }
 
 /**
  * Requests that were dealt with lately. A read of the inbox that was sent before the answer's commit may come back after it, with
@@ -29,9 +29,12 @@ export class RecentRequests {
   }
 }
 
-/** The facts of one execution that wait, and the items of its inbox that are being answered: each is taken once. */
+/**
+ * The facts of one execution that wait, and the items of its inbox that are being answered: each is taken once. A question waits
+ * as such, and is answered in its turn: what two steps evaluate that go on at once must not be blind to each other.
+ */
 export class FactQueue {
-  #facts: QueuedFact[] = []
+  #facts: Queued[] = []
   readonly #taken = new Set<string>()
 
   get isEmpty(): boolean {
@@ -42,7 +45,11 @@ export class FactQueue {
     this.#facts.push({ fact, inboxKey })
   }
 
-  shift(): QueuedFact | undefined {
+  ask(question: Answered): void {
+    this.#facts.push({ question })
+  }
+
+  shift(): Queued | undefined {
     return this.#facts.shift()
   }
 

@@ -21,7 +21,8 @@ const accompanyingTypes: ReadonlySet<string> = new Set(accompanying)
 
 export const isAccompanying = (command: Command): command is Accompanying => accompanyingTypes.has(command.type)
 
-type Answered = Exclude<
+/** What is answered by a fact, from the state alone. */
+export type Answered = Exclude<
   Command,
   { type: 'perform' | 'abort' | 'set_timer' | 'clear_timer' | 'roll_back' } | Accompanying
 >

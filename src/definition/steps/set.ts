@@ -29,7 +29,8 @@ const schema = Type.Object(
     $id: 'SetStep',
     additionalProperties: false,
     title: 'Set',
-    description: 'Gives variables new values. `data` passes it by unchanged; its own output is what it has set',
+    description:
+      'Gives variables new values; of steps that run at once each sees what those before it have set. `data` passes it by unchanged; its own output is what it has set',
   },
 )
 
