@@ -150,7 +150,7 @@ export const Concurrency = (what: string) =>
           type: 'string',
           default: 'queue',
           description:
-            'When the key is taken: queue waits, by priority, then age; reject fails with ConcurrencyLimit; cancel_running cancels the executions that hold or wait for it, the oldest first, and takes their place; cancel_new cancels the execution that asks',
+            'When the key is taken: queue waits, by priority, then age; reject fails with ConcurrencyLimit, and the start of an execution is answered with 409; cancel_running cancels the executions that hold or wait for it, the oldest first, and takes their place; cancel_new cancels the execution that asks',
         }),
       ),
       waitTimeoutMs: Type.Optional(

@@ -8,7 +8,7 @@ import { eventColumns } from './events.ts'
 import { type ExecutionRow, executionColumns } from './execution-row.ts'
 import type { Append } from './flush.ts'
 import { findKey, type IdempotencyKey } from './idempotency.ts'
-import { takeSlotAtStart } from './slot-at-start.ts'
+import { checkSlotWithout, takeSlotAtStart } from './slot-at-start.ts'
 import { statisticsColumns, tally } from './tally.ts'
 import { begin } from './transaction.ts'
 
@@ -104,7 +104,10 @@ async function attempt(client: pg.PoolClient, wanted: Wanted): Promise<KeyedStar
     return { type: 'started', executionId }
   }
   const { id, status } = holder!
-  if (verdict === 'cancel_existing') return { type: 'occupied', executionId: id, status }
+  if (verdict === 'cancel_existing') {
+    if (slot !== null) await checkSlotWithout(client, slot, id)
+    return { type: 'occupied', executionId: id, status }
+  }
   if (idempotencyKey !== null) await moveIdempotencyKey(client, idempotencyKey, id)
   return { type: 'existing', executionId: id }
 }

@@ -24,16 +24,33 @@ export async function takeSlotAtStart(client: pg.PoolClient, ask: SlotAsk): Prom
     ),
     [...line, limit, ...arrayParameters(heldColumns, [ask])],
   )
-  if (rowCount === 1) return
+  if (rowCount !== 1) throw await refusalOf(client, ask)
+}
+
+/**
+ * Refuses a start whose slot would not be free though `leaving` had ended, before that is cancelled in vain; whether it is free
+ * then is seen when it is taken. CONCURRENCY_LIMIT.
+ */
+export async function checkSlotWithout(client: pg.PoolClient, ask: SlotAsk, leaving: string): Promise<void> {
+  const { namespace, scope, key, limit } = ask
+  const { rows } = await client.query<{ others: number }>(
+    `SELECT count(*) AS others FROM (
+       SELECT FROM concurrency_slots s WHERE ${inLine} AND s.execution_id <> $5::uuid LIMIT $4::bigint
+     ) AS found`,
+    [namespace, scope, key, limit, leaving],
+  )
+  if (rows[0]!.others >= limit) throw await refusalOf(client, ask)
+}
+
+async function refusalOf(client: pg.PoolClient, { namespace, scope, key, limit }: SlotAsk): Promise<CairnError> {
   const { rows } = await client.query<{ id: string }>(
     `SELECT s.execution_id AS id FROM concurrency_slots s WHERE ${inLine}
      ORDER BY s.state <> 'held', s.turn, s.place LIMIT ${holdersShown}`,
-    line,
+    [namespace, scope, key],
   )
   const holders = rows.map(({ id }) => id)
-  throw new CairnError('CONCURRENCY_LIMIT', [key, limit, holders.join(', ')], {
-    details: { scope, key, limit, holders },
-  })
+  const details = { scope, key, limit, holders }
+  return new CairnError('CONCURRENCY_LIMIT', [key, limit, holders.join(', ')], { details })
 }
 
 const heldColumns: typeof askColumns = [...askColumns, { name: 'state', type: 'word', of: () => 'held' }]

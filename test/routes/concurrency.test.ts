@@ -153,6 +153,20 @@ t.test('a start that is refused leaves its keys unused', async (t) => {
   t.same((await stored(workflowId)).length, 3)
 })
 
+t.test('nothing is cancelled for a start that would be refused all the same', async (t) => {
+  const gate = newGate()
+  const { id: workflowId } = await api.workflow([gateStep('work', gate)], {
+    concurrency: { key: '{{ input }}', onLimit: 'reject' },
+  })
+  const keyHolder = { workflowId, input: 'a', executionKey: 'order-1' }
+  const { body: spared } = await begin(keyHolder)
+  const { body: holder } = await begin({ workflowId, input: 'b' })
+  const refused = await begin({ ...keyHolder, input: 'b', conflictPolicy: 'cancel_existing' })
+  t.match(refused, { status: 409, body: { code: 'CONCURRENCY_LIMIT', key: 'b', holders: [holder.id] } })
+  api.gate(gate).open()
+  for (const id of [spared.id, holder.id]) t.match(await ended(id), { status: 'completed' })
+})
+
 t.test('a start of a later time asks then, and fails when it may not wait', async (t) => {
   const gate = newGate()
   const { id: workflowId } = await api.workflow([gateStep('work', gate)], { concurrency: { onLimit: 'reject' } })
@@ -184,6 +198,6 @@ t.test('what is no cursor of the list is refused', async (t) => {
 t.test('metrics count what was asked for, granted and refused', async (t) => {
   const { asked, granted, refused } = api.engine.gauges.slots()
   t.ok(granted >= 15)
-  t.equal(refused, 4 + 1 + 1 + 1)
+  t.equal(refused, 4 + 1 + 1 + 1 + 1)
   t.equal(asked, granted + refused)
 })

@@ -136,6 +136,16 @@ export const slotCases: Cases = {
     t.same(await store.startUnderKey(keyOf(), idempotency, refused, ask(refused.executionId)), again)
     t.match(await store.startUnderKey(keyOf(), idempotency, start(), ask(refused.executionId)), { type: 'replayed' })
     t.same(await store.settleSlots([line]), none, 'both are held')
+    const successor = start()
+    const taking = keyOf({ conflict: 'cancel_existing' })
+    const occupied = { type: 'occupied', executionId: refused.executionId, status: 'pending' }
+    t.same(await store.startUnderKey(taking, null, successor, ask(successor.executionId)), occupied)
+    const narrow = { ...ask(successor.executionId), limit: 1 }
+    const limited = {
+      code: 'CONCURRENCY_LIMIT',
+      details: { limit: 1, holders: [first.executionId, refused.executionId] },
+    }
+    t.match(await caught(store.startUnderKey(taking, null, successor, narrow)), limited, 'nobody is cancelled in vain')
     const racing = Array.from({ length: 4 }, start)
     const { lane } = await registered(t, store)
     await lane.flush(

@@ -7,7 +7,7 @@ import type { Append } from '../../../src/repository/flush.ts'
 import type { IdempotencyKey } from '../../../src/repository/idempotency.ts'
 import { nameOf, startStatement } from './keys.ts'
 import { put, type Statement } from './server.ts'
-import { takeSlotAtStart } from './slots.ts'
+import { checkSlotWithout, takeSlotAtStart } from './slots.ts'
 import type { StoredRow, Tables } from './tables.ts'
 
 // src/repository/execution-keys.ts: one transaction that holds the key, and sees whatever was committed before it got it.
@@ -32,7 +32,10 @@ export const startUnderKeyStatement = (
     if (name !== null) yield { row: `execution key ${name}`, mode: 'exclusive' }
     const holder = tables.executions.get(tables.executionKeys.get(name ?? '') ?? '')
     const verdict = holder === undefined ? 'start' : verdictOn(holder, executionKey!)
-    if (verdict === 'cancel_existing') return { type: 'occupied', executionId: holder!.id, status: holder!.status }
+    if (verdict === 'cancel_existing') {
+      if (slot !== null) checkSlotWithout(tables, slot, holder!.id)
+      return { type: 'occupied', executionId: holder!.id, status: holder!.status }
+    }
     if (verdict === 'start' && slot !== null) yield* takeSlotAtStart(transaction, tables, slot)
     const resourceId = verdict === 'start' ? executionId : holder!.id
     if (once !== null)

@@ -101,18 +101,28 @@ function settleLine(
 /** src/repository/slot-at-start.ts: under the lock of the key, at once or not at all. */
 export function* takeSlotAtStart(transaction: Transaction, tables: Tables, ask: SlotAsk) {
   yield { row: `line ${keyOf(ask)}`, mode: 'exclusive' } as const
-  const line = [...tables.slots.values()].filter((row) => keyOf(row) === keyOf(ask) && row.state !== 'released')
-  const { scope, key, limit, at: changedAt, ...rest } = ask
-  if (line.length >= limit) {
-    const rank = (row: SlotRow): number => (row.state === 'held' ? 0 : 1)
-    const first = line.toSorted((a, b) => rank(a) - rank(b) || a.turn - b.turn || a.place - b.place).slice(0, 10)
-    const holders = first.map(({ executionId }) => executionId)
-    const details = { scope, key, limit, holders }
-    throw new CairnError('CONCURRENCY_LIMIT', [key, limit, holders.join(', ')], { details })
-  }
-  const place = tables.nextPlace++
-  const row: SlotRow = { ...rest, scope, key, limit, state: 'held', isLeaving: false, place, changedAt }
+  const line = lineOf(tables, ask)
+  if (line.length >= ask.limit) throw refusalOf(line, ask)
+  const { at: changedAt, ...rest } = ask
+  const row: SlotRow = { ...rest, state: 'held', isLeaving: false, place: tables.nextPlace++, changedAt }
   transaction.change(put((all) => all.slots, nameOf(row), row))
+}
+
+/** The same of a start that would have `leaving` cancelled first. */
+export function checkSlotWithout(tables: Tables, ask: SlotAsk, leaving: string): void {
+  const line = lineOf(tables, ask)
+  if (line.filter(({ executionId }) => executionId !== leaving).length >= ask.limit) throw refusalOf(line, ask)
+}
+
+const lineOf = ({ slots }: Tables, ask: SlotAsk): SlotRow[] =>
+  [...slots.values()].filter((row) => keyOf(row) === keyOf(ask) && row.state !== 'released')
+
+function refusalOf(line: readonly SlotRow[], { scope, key, limit }: SlotAsk): CairnError {
+  const rank = (row: SlotRow): number => (row.state === 'held' ? 0 : 1)
+  const inOrder = line.toSorted((a, b) => rank(a) - rank(b) || a.turn - b.turn || a.place - b.place)
+  const holders = inOrder.slice(0, 10).map(({ executionId }) => executionId)
+  const details = { scope, key, limit, holders }
+  return new CairnError('CONCURRENCY_LIMIT', [key, limit, holders.join(', ')], { details })
 }
 
 function makeRoom(
