@@ -77,12 +77,12 @@ export class Starts {
   async start(request: StartRequest): Promise<StartAnswer> {
     const executionKey = executionKeyOf(request)
     const { version, plan } = await this.#parts.plans.forStart(request.workflowId, request.version)
-    this.#checkInput(plan, request.input ?? null)
+    const input = this.#inputOf(plan, request.input)
     const life = this.#life()
     if (life.journal.isFull()) throw new CairnError('ENGINE_OVERLOADED')
     const trouble = life.journal.trouble()
     if (trouble !== null) throw new CairnError('DATABASE_UNAVAILABLE', [], { cause: new Error(trouble) })
-    const row = this.#rowOf(request, version, plan)
+    const row = this.#rowOf({ ...request, input }, version, plan)
     const slot = slotAtStart(plan, row, this.#parts.clock)
     if (executionKey !== null || slot !== null) return this.#startIfFree(row, request, executionKey, slot)
     if (request.idempotencyKey !== undefined) return this.#startKeyed(row, request, request.idempotencyKey)
@@ -97,12 +97,16 @@ export class Starts {
     return Promise.race([written, overdue]).finally(() => timer.cancel())
   }
 
-  #checkInput(plan: Plan, input: Json): void {
+  /** As JSON of our own: the first steps must see what recovery will read, whatever the caller does to its value, or had in it. */
+  #inputOf(plan: Plan, given: Json | undefined): Json {
     const { maxPayloadBytes } = this.#parts.settings
-    const bytes = Buffer.byteLength(JSON.stringify(input))
+    const text = JSON.stringify(given) ?? 'null'
+    const bytes = Buffer.byteLength(text)
     if (bytes > maxPayloadBytes) throw new CairnError('PAYLOAD_TOO_LARGE', ['input', bytes, maxPayloadBytes])
+    const input = JSON.parse(text) as Json
     const faults = plan.inputFaults(input)
     if (faults.length > 0) throw new CairnError('INPUT_INVALID', [], { faults })
+    return input
   }
 
   #hasRoom(life: NodeLife, { wakeAt }: ExecutionRow): boolean {

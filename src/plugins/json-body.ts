@@ -1,6 +1,8 @@
+import { isUtf8 } from 'node:buffer'
 import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import { CairnError } from '../errors.ts'
+import { pointerTo } from '../definition/json-pointer.ts'
+import { CairnError, type Fault } from '../errors.ts'
 
 /** Writing JSON needs stack for each level, here (some 5,000 levels) and in PostgreSQL: what can be read could not be stored. */
 const MAX_DEPTH = 500
@@ -11,11 +13,15 @@ const jsonBody: FastifyPluginAsync = async (app) => {
   const parse = app.getDefaultJsonParser('error', 'error')
 
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') return done(null, undefined)
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
+    if (bytes.length === 0) return done(null, undefined)
+    // Decoded all the same, each bad byte would become U+FFFD unseen.
+    if (!isUtf8(bytes)) return done(new CairnError('BODY_NOT_JSON', ['it is not UTF-8']))
+    const body = bytes.toString()
     return parse(request, body, (error, value) => {
-      if (error) done(new CairnError('BODY_NOT_JSON', [reasonOf(body)]))
-      else if (nestsTooDeeply(body)) done(tooDeep())
+      if (error) return done(new CairnError('BODY_NOT_JSON', [reasonOf(body)]))
+      const faults = nestsTooDeeply(body) ? [tooDeep] : mayOverflow.test(body) ? overflows(value) : []
+      if (faults.length > 0) done(new CairnError('REQUEST_INVALID', [], { faults }))
       else done(null, value)
     })
   })
@@ -59,5 +65,15 @@ function endOfText(json: string, index: number): number {
   return end
 }
 
-const tooDeep = (): CairnError =>
-  new CairnError('REQUEST_INVALID', [], { faults: [{ pointer: '', message: `nests deeper than ${MAX_DEPTH} levels` }] })
+const tooDeep: Fault = { pointer: '', message: `nests deeper than ${MAX_DEPTH} levels` }
+
+/** What a number beyond the largest has: an exponent of three digits, or very many before it. */
+const mayOverflow = /e\+?\d{3}|\d{200}/i
+
+/** Numbers that JSON.parse made Infinity of; JSON.stringify would make null of them, unseen. */
+function overflows(value: unknown, pointer = ''): Fault[] {
+  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
+    return [{ pointer, message: 'is beyond the largest number there is, 1.8e308; send it as text' }]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([key, member]) => overflows(member, pointerTo(pointer, key)))
+}

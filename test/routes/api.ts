@@ -18,7 +18,7 @@ export interface Answer {
 interface CallOptions {
   readonly body?: unknown
   /** Sent as it is, for what is no JSON. */
-  readonly rawBody?: string
+  readonly rawBody?: string | Buffer
   readonly headers?: Record<string, string>
 }
 

@@ -141,6 +141,27 @@ t.test('start refuses', async (t) => {
     )
     t.match(await api.call('POST', '/api/workflows/executions', { rawBody: '' }), { status: 422 })
   })
+  await t.test(
+    'what JSON could not give back: bytes that are no UTF-8 with 400, numbers beyond the largest with 422',
+    async (t) => {
+      const { id } = await api.workflow([echo('a')])
+      const startWith = (input: string, encoding: BufferEncoding = 'utf8') =>
+        api.call('POST', '/api/workflows/executions', {
+          rawBody: Buffer.from(`{"workflowId":"${id}","input":${input}}`, encoding),
+        })
+      t.match(await startWith('"caf\u00e9"', 'latin1'), {
+        status: 400,
+        body: { code: 'BODY_NOT_JSON', detail: /UTF-8/ },
+      })
+      t.match(await startWith('"caf\u00e9"'), { status: 201, body: { input: 'caf\u00e9' } })
+      t.match(await startWith(`{"a/b":[1,-1e999],"c":${'9'.repeat(310)}}`), {
+        status: 422,
+        body: { errors: [{ pointer: '/input/a~1b/1', message: /largest/ }, { pointer: '/input/c' }] },
+      })
+      const large = [1.7e308, 1e-320, '1e999']
+      t.match(await startWith(JSON.stringify(large)), { status: 201, body: { input: large } })
+    },
+  )
   await t.test('an input that nests too deeply to be stored with 422', async (t) => {
     const { id } = await api.workflow([echo('a')])
     for (const depth of [500, 400_000]) {
