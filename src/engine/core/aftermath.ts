@@ -61,6 +61,12 @@ export function noteComposite(turn: Turn, plan: StepPlan, step: StepState): void
   state.completions.push({ path, seq: state.seq, since, ...kept, ...(inside.length > 0 && { inside }) })
 }
 
+/** What stands within this body is begun anew by a rollback: as all that one leaves behind it, it is not compensated any more. */
+export function forgetCompletions({ state }: Turn, body: string): void {
+  if (state.completions === undefined) return
+  state.completions = state.completions.filter(({ path }) => !path.startsWith(`${body}.`))
+}
+
 /** Whether anything is left to do once the flow has failed. */
 export const hasAftermath = ({ onFailure }: Plan, { completions = [] }: ExecutionState): boolean =>
   onFailure !== null || completions.length > 0

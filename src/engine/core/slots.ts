@@ -1,4 +1,5 @@
 import type { Plan } from '../../definition/plan.ts'
+import { openApprovals } from './approvals.ts'
 import type { ExecutionError, Queued, SlotRefused } from './event.ts'
 import type { ExecutionState, StepState } from './state.ts'
 import type { Turn } from './turn.ts'
@@ -181,7 +182,7 @@ export function regroupSlots(present: ExecutionState, atCheckpoint: ExecutionSta
   const now = slotsOf(present)
   const before = [...holders(atCheckpoint)]
   if (now.length === 0 && before.length === 0) return null
-  const stays = new Map(before.filter((holder) => staysWithin(holder)).map(({ path, slot }) => [path, slot!.ticket]))
+  const stays = new Map(before.filter((holder) => staysWithin(atCheckpoint, holder)).map(({ path, slot }) => [path, slot!.ticket]))
   const isKept = ({ path, ticket }: SlotName): boolean =>
     stays.get(path) === ticket && holderAt(present, path)!.slot!.isHeld
   return {
@@ -190,9 +191,12 @@ export function regroupSlots(present: ExecutionState, atCheckpoint: ExecutionSta
   }
 }
 
-/** Steps that were under way begin anew, and ask anew; others stand within what they held. */
-const staysWithin = (holder: Holder | StepState): boolean =>
-  holder.slot?.isHeld === true && !('status' in holder && holder.status === 'running' && holder.frame === undefined)
+/** Steps that were under way begin anew, and ask anew, those of an approval's deadline too; others stand within what they held. */
+function staysWithin(state: ExecutionState, holder: Holder | StepState): boolean {
+  const isUnderWay = 'status' in holder && holder.status === 'running' && holder.frame === undefined
+  if (holder.slot?.isHeld !== true || isUnderWay) return false
+  return !Object.values(openApprovals(state)).some((asking) => holder.path.startsWith(`${asking}[`))
+}
 
 /** Folds what `regroupSlots` found into the state at the checkpoint, before its steps in flight are begun anew. */
 export function regroupedSlots(turn: Turn, regrouped: SlotsRegrouped | undefined): void {
@@ -200,7 +204,7 @@ export function regroupedSlots(turn: Turn, regrouped: SlotsRegrouped | undefined
   for (const name of regrouped?.released ?? []) turn.commands.push({ type: 'release_slot', ...name })
   const kept = new Map((regrouped?.kept ?? []).map(({ path, ticket }) => [path, ticket]))
   for (const holder of holders(state)) {
-    if (!staysWithin(holder)) beginAnew(holder)
+    if (!staysWithin(state, holder)) beginAnew(holder)
     else if (kept.get(holder.path) !== holder.slot!.ticket) holder.slot = lost(holder.slot!)
   }
   delete state.regaining

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../../../definition/json.ts'
 import type { ApprovalPlan, StepPlan } from '../../../definition/plan.ts'
+import { forgetCompletions } from '../aftermath.ts'
 import { closeApproval, openApproval } from '../approvals.ts'
 import { addProgress } from '../counting.ts'
 import type { ApprovalDecision, ApprovalRequest, Fact } from '../event.ts'
@@ -155,6 +156,7 @@ export function restart(turn: Turn, plan: ApprovalPlan, step: StepState): void {
 /** Forgets what has come of it so far. */
 export function askAnew(turn: Turn, plan: ApprovalPlan, step: StepState): void {
   forgetInside(turn, plan, step.path)
+  forgetCompletions(turn, bodyPath(step.path, 'onDeadline'))
   delete step.frame
   delete step.approval
   delete step.decision

@@ -4,6 +4,7 @@ import type { ApprovalChange } from '../../../../src/engine/core/approvals.ts'
 import { checkpointStateOf } from '../../../../src/engine/core/checkpoint.ts'
 import type { Command } from '../../../../src/engine/core/command.ts'
 import { progressOf } from '../../../../src/engine/core/progress.ts'
+import { regroupSlots } from '../../../../src/engine/core/slots.ts'
 import { a, Driver, of, par } from '../driver.ts'
 
 const ask = (config: object = {}): object => of('approval', 'ask', { title: 'Refund {{ input }}?', ...config })
@@ -238,4 +239,28 @@ t.test('each iteration of a loop asks for itself', async (t) => {
   decide(d, 'rejected', null, 'each[1].ask')
   decide(d, 'approved', null, 'each[0].ask')
   t.match(d.checkReplay(t).state.output, [{ decision: 'approved' }, { decision: 'rejected' }])
+})
+
+t.test('a rollback to within the steps of a deadline asks anew, and forgets what they have done and hold', async (t) => {
+  const section = of('critical_section', 's', { mutex: 'm', steps: [a('x', { compensate: { type: 'echo' } }), a('y')] })
+  const onDeadline = { outcome: 'wait', steps: [section] }
+  const build = () =>
+    new Driver([ask({ deadline: { durationMs: 10 }, onDeadline }), of('fail', 'no', { error: 'No', message: 'no' })])
+      .start()
+      .passTime(10)
+      .grant('ask[onDeadline].s')
+      .complete('ask[onDeadline].s.x')
+  const present = build()
+  const d = build()
+  const slots = regroupSlots(present.state, d.state)!
+  t.match(slots, { kept: [], released: [{ path: 'ask[onDeadline].s' }] })
+  d.commands = []
+  const approvals = Object.keys(present.state.approvals!)
+  const data = { checkpointIndex: 0, toSeq: d.state.seq, generation: 1, kept: [], slots, approvals, resume: true }
+  d.fact({ type: 'execution.rolled_back', data })
+  t.match(d.take(), ['release_slot ask[onDeadline].s'])
+  t.equal(d.status('ask'), 'waiting')
+  t.same(d.state.completions, [])
+  decide(d, 'approved')
+  t.equal(d.state.status, 'failed', 'nothing is compensated of which nothing is known any more')
 })
