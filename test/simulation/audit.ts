@@ -5,6 +5,7 @@ import { Decisions } from './decisions.ts'
 import { type Effect, jsonOf } from './effects.ts'
 import { Exclusion } from './exclusion.ts'
 import { hasGivenUp, isUpset, settledKinship } from './kinship.ts'
+import { Lines } from './lines.ts'
 import { Mail } from './mail.ts'
 import { Mirror } from './mirror.ts'
 import { toRow } from './model/reads.ts'
@@ -32,6 +33,7 @@ export class Audit implements Witness {
   readonly mirrors = new Map<string, Mirror>()
   readonly archive: Archive
   readonly decisions: Decisions
+  readonly lines: Lines
   readonly #mail: Mail
   readonly #world: World
   readonly #server: Server
@@ -50,6 +52,7 @@ export class Audit implements Witness {
     this.#isCalm = isCalm
     this.archive = new Archive(server, (rule, what) => this.fault(rule, what))
     this.decisions = new Decisions(this, server)
+    this.lines = new Lines(this, server, isCalm)
     this.#mail = new Mail(this, server)
     this.#exclusion = new Exclusion(server, (rule, what) => this.fault(rule, what))
     server.witness = this
@@ -92,6 +95,7 @@ export class Audit implements Witness {
     }
     this.#exclusion.committed(this.mirrors)
     this.decisions.committed()
+    this.lines.committed()
     this.#mail.committed()
   }
 
@@ -119,6 +123,7 @@ export class Audit implements Witness {
         `${what}; committed: ${step.status} ${step.attempt}`,
       )
     }
+    this.lines.acting(effect, mirror)
     const expected = `${executionId}/${mirror.state.generation}/${path}`
     if (key !== expected) this.fault('every attempt of a step carries the key of its generation', `${key}: ${what}`)
     const owner = this.#server.tables.executions.get(executionId)?.owner ?? null
@@ -179,6 +184,7 @@ export class Audit implements Witness {
       }
     }
     this.decisions.settled()
+    this.lines.settled()
     this.#mail.settled()
     settledKinship(this.archive, this.mirrors, cancelled, (rule, what) => this.fault(rule, what))
   }

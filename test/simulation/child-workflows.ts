@@ -27,6 +27,17 @@ export const childWorkflows: Readonly<Record<string, object>> = {
     ],
   },
   'bad child': { steps: [act('done', {}, { compensate: undo }), act('no', { outcomes: ['fatal'] })] },
+  'only child': {
+    concurrency: { scope: 'children', key: 'only', limit: 1 },
+    steps: [
+      { id: 'deep', type: 'critical_section', config: { mutex: 'deep', steps: [act('in', {})] } },
+      act(
+        'out',
+        { delayMs: 250 },
+        { concurrency: { scope: 'children', key: '{{ execution.correlationId }}', limit: 2 } },
+      ),
+    ],
+  },
   'asking child': {
     steps: [
       { id: 'ask', type: 'approval', config: { title: titleOf('rejected') } },

@@ -84,9 +84,9 @@ export class Clients {
     }
   }
 
-  /** Whose cancel was asked for, by those too who wanted its executionKey. */
+  /** Whose cancel was asked for, by those too who wanted its executionKey or its slot. */
   mayBeCancelled(): ReadonlySet<string> {
-    const ids = new Set(this.cancelled)
+    const ids = new Set([...this.cancelled, ...this.#audit.lines.cancelled()])
     for (const { id, workflowId, executionKey } of this.#audit.archive.rows.values()) {
       if (this.#vacated.has(`${workflowId} ${executionKey}`)) ids.add(id)
     }
@@ -115,14 +115,17 @@ export class Clients {
 
   async #perform(node: number, act: Act): Promise<void> {
     if (act.type === 'start') {
-      const isTwice = act.business?.isTwice === true
-      const other = isTwice ? this.#start(node + 1, act) : undefined
-      other?.catch((error: Error) => this.#world.note(`  the second start answers ${error.message}`))
+      const copies = act.business === null && this.#hasSlots(act.workflow) ? act.copies : 1
+      for (let other = act.business?.isTwice === true ? 0 : 1; other < copies; other++) {
+        this.#start(node + 1 + other, act).catch((error: Error) =>
+          this.#world.note(`  another start answers ${error.message}`),
+        )
+      }
       return this.#start(node, act)
     }
     if (act.type === 'decide') return this.#people.decide(node, act)
     if (act.type === 'circuit') return this.#hold(node, targetNames[act.target]!, act.mode)
-    const known = this.#known()
+    const known = this.#known(act.type === 'retry')
     const executionId = known[act.execution % Math.max(1, known.length)]
     const engine = this.#nodeFrom(node)?.engine
     if (executionId === undefined || engine == null) return
@@ -137,7 +140,7 @@ export class Clients {
     { workflow, n, keyed, delayMs, priority, correlation, business }: Extract<Act, { type: 'start' }>,
   ): Promise<void> {
     const idempotencyKey = `key ${this.#next++}`
-    const workflowId = this.#workflowIds[workflow % this.#workflowIds.length]!
+    const workflowId = this.#idOf(workflow)
     const { execution } = await this.#persist(node, keyed, (engine, clock) =>
       engine.requestStart({
         workflowId,
@@ -155,6 +158,15 @@ export class Clients {
     }
     this.#world.note(`  started ${execution.id.slice(-4)}`)
     if (!this.executions.includes(execution.id)) this.executions.push(execution.id)
+  }
+
+  #idOf(workflow: number): string {
+    return this.#workflowIds[workflow % this.#workflowIds.length]!
+  }
+
+  #hasSlots(workflow: number): boolean {
+    const { definition } = this.#server.tables.versions.get(`${this.#idOf(workflow)}/1`)!
+    return definition.includes('"concurrency":{') || definition.includes('"critical_section"')
   }
 
   #under(workflowId: string, { key, reuse, conflict }: Business) {
@@ -235,12 +247,13 @@ export class Clients {
     }
   }
 
-  /** What they have started, and what that has started. */
-  #known(): string[] {
+  /** What they have started, and what that has started; of these what has failed, where anything has. */
+  #known(areFailed: boolean): string[] {
     const { executions } = this.#server.tables
     const known = [...this.executions]
     for (const { id, parentExecutionId } of executions.values()) if (parentExecutionId !== null) known.push(id)
-    return known
+    const failed = areFailed ? known.filter((id) => executions.get(id)?.status === 'failed') : []
+    return failed.length > 0 ? failed : known
   }
 
   #eventsOf(executionId: string) {

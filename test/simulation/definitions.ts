@@ -6,8 +6,10 @@ import {
   type Draft,
   type Extras,
   type Join,
+  type Slotting,
   script,
   seldom,
+  slotting,
   step,
 } from './drafts.ts'
 import { type ScriptedOutcome, targetNames } from './effects.ts'
@@ -38,9 +40,12 @@ export const posted: fc.Arbitrary<Posted> = fc
     compact: fc.boolean(),
     hasOutput: fc.boolean(),
     onFailure: fc.option(script, { freq: 2, nil: null }),
+    slot: seldom(slotting, 6),
   })
-  .map(({ steps, timeoutMs, limits, hasRaces, extras, keep, compact, hasOutput, onFailure }) => {
-    const naming: Naming = { next: 0, limits, hasRaces, extras, isTimed: timeoutMs !== null }
+  .map(({ steps, timeoutMs, limits, hasRaces, extras, keep, compact, hasOutput, onFailure, slot }) => {
+    const naming: Naming = { next: 0, limits, hasRaces, extras, isTimed: timeoutMs !== null, floor: 0, mutexes: [] }
+    // Before it starts it holds nothing.
+    const own = slot !== null && ownSlot(slot, naming)
     const named = nameAll(steps, naming, false)
     return {
       isTimed: naming.isTimed,
@@ -49,6 +54,7 @@ export const posted: fc.Arbitrary<Posted> = fc
         steps: named,
         checkpoints: { keep, compact },
         ...(timeoutMs !== null && { timeoutMs }),
+        ...(own && { concurrency: own }),
         ...(onFailure !== null && {
           onFailure: [{ id: 'last', type: 'action', config: { type: 'act', ...onFailure, value: '{{ error.type }}' } }],
         }),
@@ -67,6 +73,10 @@ interface Naming {
   readonly extras: readonly Beside[]
   /** What becomes of it depends on how long things take: a timeout, or which branch of a race wins, who arrives at a join. */
   isTimed: boolean
+  /** The lowest rank that may be waited for here. */
+  floor: number
+  /** Those that are held here, the outermost first. */
+  mutexes: readonly string[]
 }
 
 /** What the next composite, or sub_workflow, has beside its config. */
@@ -121,6 +131,18 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     return { id, type: 'sequential', config: { steps: nameAll([...draft.steps, ...draft.otherwise], naming, false) } }
   }
   if (isSingle(draft)) return singleOf(id, draft, naming)
+  if (draft.type === 'sub_workflow') {
+    const { concurrency } = slotOf(draft.slot, naming)
+    const config = configOf(draft, naming)
+    return {
+      id,
+      type: draft.type,
+      config,
+      ...(concurrency !== null && { concurrency }),
+      ...besideOf(naming, draft.type),
+    }
+  }
+  if (draft.type === 'critical_section') return sectionOf(id, draft, naming)
   if (!('extras' in draft))
     return { id, type: draft.type, config: configOf(draft, naming), ...besideOf(naming, draft.type) }
   const { when, dependencies: mask, once, attempts, retryMs, hasRetryWhen, reads: read, undo, target } = draft.extras
@@ -143,25 +165,28 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     const undoing = undo !== null && {
       compensate: { type: 'act', outcomes: [undo, 'ok'], delayMs: 2, value: '{{ completed }}' },
     }
-    if (target !== null) return { ...common, ...undoing, ...calling(target, draft, reads[read]!, naming) }
+    const { concurrency } = slotOf(draft.extras.slot, naming)
+    const limited = { ...common, ...undoing, ...(concurrency !== null && { concurrency }) }
+    if (target !== null) return { ...limited, ...calling(target, draft, reads[read]!, naming) }
     const retryPolicy = {
       ...{ maxAttempts: attempts, initialIntervalMs: retryMs, jitter: 0, maxElapsedMs: null },
       ...(hasRetryWhen && { when: "error.type == 'ConnectionError' && attempt < 2", nonRetryable: ['Told'] }),
     }
     return {
-      ...common,
+      ...limited,
       type: 'action',
       config: { type: 'act', ...draft.script, value: reads[read] },
       ...(isSlow && { timeoutMs: 1_000 }),
-      ...undoing,
       ...(once ? { delivery: 'at_most_once' } : { retryPolicy }),
     }
   }
   const isParallel = draft.type === 'parallel'
-  const steps = nameAll(draft.steps, naming, isParallel)
+  const { concurrency, floor } = slotOf(isParallel ? null : draft.extras.slot, naming)
+  const steps = within(naming, { floor }, () => nameAll(draft.steps, naming, isParallel))
   return {
     ...common,
     type: draft.type,
+    ...(concurrency !== null && { concurrency }),
     config: {
       steps,
       ...(isParallel && draft.concurrency > 0 && { concurrency: draft.concurrency }),
@@ -170,6 +195,64 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     },
     ...besideOf(naming),
   }
+}
+
+/** How many may hold a shared key, by its rank; whoever stands within one of the last rank waits for none. */
+const sharedLimits = [1, 2, 1, 2]
+
+function slotOf(
+  slot: Slotting | null,
+  naming: Naming,
+): { readonly concurrency: object | null; readonly floor: number } {
+  const rank = Math.max(slot?.rank ?? 0, naming.floor)
+  if (slot === null || rank >= sharedLimits.length) return { concurrency: null, floor: naming.floor }
+  if (!slot.isShared) return { concurrency: ownSlot(slot, naming), floor: naming.floor }
+  const line = { scope: 'shared', key: `k${rank}`, limit: sharedLimits[rank]! }
+  return { concurrency: { ...line, ...onLimitOf(slot, naming) }, floor: rank + 1 }
+}
+
+/** The key is its own: only itself waits for it, always within the same steps. */
+const ownSlot = (slot: Slotting, naming: Naming): object => ({
+  ...(slot.hasKey && { key: '{{ input.n % 2 }}' }),
+  limit: slot.limit,
+  ...onLimitOf(slot, naming),
+})
+
+/** Whether it is taken when somebody asks, and for how long, depends on how long things take. */
+function onLimitOf(slot: Pick<Slotting, 'waitTimeoutMs'> & Partial<Slotting>, naming: Naming): object {
+  const { onLimit = 'queue', waitTimeoutMs } = slot
+  if (!naming.hasRaces || (onLimit === 'queue' && waitTimeoutMs === null)) return {}
+  naming.isTimed = true
+  const mayWait = onLimit === 'queue' || onLimit === 'cancel_running'
+  return { onLimit, ...(mayWait && waitTimeoutMs !== null && { waitTimeoutMs }) }
+}
+
+/** One that stands within itself fails, since it would wait for itself. */
+function sectionOf(
+  id: string,
+  { hasKey, rank: wanted, waitTimeoutMs, isWithinItself, steps }: Extract<Draft, { type: 'critical_section' }>,
+  naming: Naming,
+): Named {
+  const rank = Math.max(wanted, naming.floor)
+  const outer = naming.mutexes.at(-1)
+  const isAgain = isWithinItself && outer !== undefined
+  if (rank >= sharedLimits.length && !isAgain) {
+    return { id, type: 'sequential', config: { steps: nameAll(steps, naming, false) }, ...besideOf(naming) }
+  }
+  const mutex = isAgain ? outer : `m${rank}-{{ ${hasKey ? 'input.n % 2' : "'all'"} }}`
+  const around = { floor: isAgain ? naming.floor : rank + 1, mutexes: [...naming.mutexes, mutex] }
+  const { onLimit: _, ...patience } = onLimitOf({ waitTimeoutMs }, naming) as { onLimit?: string }
+  const config = { mutex, ...patience, steps: within(naming, around, () => nameAll(steps, naming, false)) }
+  return { id, type: 'critical_section', config, ...besideOf(naming) }
+}
+
+/** Names what stands within something that holds a slot. */
+function within<T>(naming: Naming, around: Partial<Naming>, name: () => T): T {
+  const { floor, mutexes } = naming
+  Object.assign(naming, around)
+  const named = name()
+  Object.assign(naming, { floor, mutexes })
+  return named
 }
 
 /** What the undisturbed run cannot be told of once its step is forgotten: that it was interrupted, and that this was borne. */
@@ -293,7 +376,10 @@ function twoPages(items: readonly number[], naming: Naming): object[] {
 }
 
 /** What the composites without extras, and sub_workflow, are made of. */
-function configOf(draft: Exclude<Draft, Single | { extras: Extras } | { type: 'branch' }>, naming: Naming): object {
+function configOf(
+  draft: Exclude<Draft, Single | { extras: Extras } | { type: 'branch' | 'critical_section' }>,
+  naming: Naming,
+): object {
   const inside = (drafts: readonly Draft[]) => nameAll(drafts, naming, false)
   switch (draft.type) {
     case 'switch': {

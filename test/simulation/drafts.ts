@@ -45,11 +45,21 @@ export type Draft =
       readonly transient: boolean
       readonly patience: readonly [number, string] | null
     }
+  | {
+      readonly type: 'critical_section'
+      readonly hasKey: boolean
+      readonly rank: number
+      /** ms. */
+      readonly waitTimeoutMs: number | null
+      readonly isWithinItself: boolean
+      readonly steps: Draft[]
+    }
   | { readonly type: 'emit'; readonly to: Address; readonly isPicky: boolean }
   | {
       readonly type: 'sub_workflow'
       readonly workflow: string
       readonly takesInput: boolean
+      readonly slot: Slotting | null
       /** Its mode and parentClosePolicy. */
       readonly bond: readonly [string, string]
     }
@@ -75,6 +85,18 @@ export interface Asking {
 
 /** Whom an emit speaks to. */
 export type Address = 'self' | 'correlated' | 'key'
+
+/** What it must have before it begins. Whoever holds one waits for those of a higher rank alone, so that nobody waits in a circle. */
+export interface Slotting {
+  readonly rank: number
+  /** Its key is that of other steps too. */
+  readonly isShared: boolean
+  readonly hasKey: boolean
+  readonly limit: number | string
+  readonly onLimit: string
+  /** ms. */
+  readonly waitTimeoutMs: number | null
+}
 
 /** What a composite may have: an output, and a compensation that ends like this. */
 export interface Beside {
@@ -103,6 +125,7 @@ export interface Extras {
   readonly failsWhenOpen: boolean
   /** How its compensation ends, if it has one. */
   readonly undo: ScriptedOutcome | null
+  readonly slot: Slotting | null
 }
 
 /** null, but for one time in `times`. */
@@ -110,6 +133,18 @@ export const seldom = <T>(arbitrary: fc.Arbitrary<T>, times: number): fc.Arbitra
   fc.oneof({ weight: times - 1, arbitrary: fc.constant(null) }, { weight: 1, arbitrary })
 
 const die = (sides: number): fc.Arbitrary<boolean> => fc.nat(sides - 1).map((side) => side === 0)
+
+const rank = fc.constantFrom(0, 0, 1, 2)
+const waitTimeoutMs = seldom(fc.constantFrom(40, 1_300), 4)
+
+export const slotting: fc.Arbitrary<Slotting> = fc.record({
+  rank,
+  isShared: fc.boolean(),
+  hasKey: die(4),
+  limit: fc.constantFrom(1, 1, 2, '{{ 1 + input.n % 2 }}'),
+  onLimit: fc.constantFrom('queue', 'reject', 'cancel_running', 'cancel_new'),
+  waitTimeoutMs,
+})
 
 const extras: fc.Arbitrary<Extras> = fc.record({
   when: seldom(fc.nat(3), 5),
@@ -122,6 +157,7 @@ const extras: fc.Arbitrary<Extras> = fc.record({
   target: fc.option(fc.nat(1), { freq: 2, nil: null }),
   failsWhenOpen: die(4),
   undo: fc.option(fc.constantFrom<ScriptedOutcome>('ok', 'ok', 'retryable', 'fatal'), { freq: 2, nil: null }),
+  slot: seldom(slotting, 5),
 })
 
 const outcomes: fc.Arbitrary<ScriptedOutcome[]> = fc.oneof(
@@ -207,6 +243,10 @@ export const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => {
       },
       { weight: 2, arbitrary: record('try', { steps, otherwise, last: fc.option(tie('steps'), { nil: null }) }) },
       { weight: 2, arbitrary: record(['set', 'wait', 'wait_until'], { value: fc.constantFrom(1, 40, 1_300) }) },
+      {
+        weight: 2,
+        arbitrary: record('critical_section', { hasKey: die(4), rank, waitTimeoutMs, isWithinItself: die(8), steps }),
+      },
       { weight: 1, arbitrary: record('complete', { isWhole: fc.boolean(), steps }) },
       {
         weight: 2,
@@ -239,6 +279,7 @@ export const { step } = fc.letrec<{ step: Draft; steps: Draft[] }>((tie) => {
         arbitrary: record('sub_workflow', {
           workflow: fc.constantFrom(...Object.keys(childWorkflows)),
           takesInput: fc.boolean(),
+          slot: seldom(slotting, 5),
           bond: fc.constantFrom(...bonds),
         }),
       },

@@ -44,6 +44,7 @@ export class Exclusion {
       if (executionKey === null || isFinished(status)) continue
       const mirror = mirrors.get(id)
       if (mirror === undefined || mirror.retries > 0 || mirror.state.generation > 0) continue
+      if (mirror.state.aftermath?.rollback !== undefined) continue
       const name = `${workflowId} ${executionKey}`
       const other = live.get(name)
       if (other !== undefined) this.#fault('of an executionKey one execution is live', `${name}: ${other}, ${id}`)

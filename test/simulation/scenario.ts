@@ -15,6 +15,8 @@ export type Act =
       readonly priority: number
       /** Of its correlationId. */
       readonly correlation: number
+      /** How many ask for the same at this moment, where they may stand in each other's way. */
+      readonly copies: number
       readonly business: Business | null
     }
   /** An operator holds the circuit of a target, or lets go of it. */
@@ -122,10 +124,11 @@ const start = (delayMs: fc.Arbitrary<number>) =>
     delayMs,
     priority: fc.constantFrom(0, 0, 5, -3),
     correlation: fc.nat(1),
+    copies: fc.constantFrom(1, 2, 3),
     business,
   })
 const act: fc.Arbitrary<Act> = fc.oneof(
-  { weight: 4, arbitrary: start(fc.constantFrom(0, 0, 0, 400, 2_500)) },
+  { weight: 5, arbitrary: start(fc.constantFrom(0, 0, 0, 400, 2_500)) },
   { weight: 3, arbitrary: fc.record({ type: fc.constantFrom('pause', 'resume', 'retry'), execution }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('cancel' as const), execution }) },
   {

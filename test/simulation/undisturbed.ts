@@ -136,7 +136,11 @@ function answerOf(
       return { type: 'timer.fired', path: command.path, attempt: attempt + 1, data: { timer: 'retry' } }
     }
     case 'ask_slot':
-      return { type: 'slot.granted', path: command.path, data: { ticket: command.ticket } }
+      return {
+        type: 'slot.granted',
+        ...(command.path !== '' && { path: command.path }),
+        data: { ticket: command.ticket },
+      }
     case 'tell_child':
     case 'ask_child':
     case 'list_approval':
