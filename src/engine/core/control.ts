@@ -8,6 +8,7 @@ import { resolve } from './data.ts'
 import type { Compensating, ExecutionError, Refusal, RolledBack, SlotRefused } from './event.ts'
 import { pending } from './pending.ts'
 import {
+  askForLost,
   concurrencyLimit,
   concurrencyTimeout,
   giveBack,
@@ -213,7 +214,7 @@ export function slotGranted(turn: Turn, path = '', ticket = 0): void {
   }
   const then = regained(state, slot)
   if (then === 'resume') return goOn(turn)
-  if (then !== 'retry') return
+  if (then !== 'retry') return askForLost(turn)
   state.pausedAt = null
   tryAgain(turn)
 }

@@ -153,13 +153,27 @@ export function mustRegain(turn: Turn, then: Regaining): boolean {
   const { state } = turn
   if (![...holders(state)].some(({ slot }) => slot!.regains === true)) return false
   state.regaining ??= then
-  for (const path of unasked(state)) turn.commands.push({ type: 'queue', path })
+  askForLost(turn)
   return true
 }
 
-/** Where slots were lost and not asked for again yet. */
-export const unasked = (state: ExecutionState): string[] =>
-  [...holders(state)].flatMap(({ path, slot }) => (slot!.ticket === 0 ? path : []))
+/** What was lost and can be asked for now. */
+export function askForLost({ state, commands }: Turn): void {
+  for (const path of unasked(state)) commands.push({ type: 'queue', path })
+}
+
+/**
+ * Where slots were lost and are to be asked for: what stands within another comes after that, in the order in which they were taken
+ * at first. Who takes keys in the same order everywhere so waits in no circle.
+ */
+export function unasked(state: ExecutionState): string[] {
+  const missing = [...holders(state)].filter(({ slot }) => slot!.regains === true)
+  const isWithinAnother = (path: string): boolean => missing.some((other) => isWithin(path, other.path))
+  return missing.flatMap(({ path, slot }) => (slot!.ticket === 0 && !isWithinAnother(path) ? path : []))
+}
+
+const isWithin = (path: string, around: string): boolean =>
+  path !== around && (around === '' || path.startsWith(`${around}.`) || path.startsWith(`${around}[`))
 
 /** A lost slot is there again; what is to follow when it was the last one. */
 export function regained(state: ExecutionState, slot: Slot): Regaining | null {
@@ -182,7 +196,9 @@ export function regroupSlots(present: ExecutionState, atCheckpoint: ExecutionSta
   const now = slotsOf(present)
   const before = [...holders(atCheckpoint)]
   if (now.length === 0 && before.length === 0) return null
-  const stays = new Map(before.filter((holder) => staysWithin(atCheckpoint, holder)).map(({ path, slot }) => [path, slot!.ticket]))
+  const stays = new Map(
+    before.filter((holder) => staysWithin(atCheckpoint, holder)).map(({ path, slot }) => [path, slot!.ticket]),
+  )
   const isKept = ({ path, ticket }: SlotName): boolean =>
     stays.get(path) === ticket && holderAt(present, path)!.slot!.isHeld
   return {

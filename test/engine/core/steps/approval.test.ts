@@ -241,26 +241,32 @@ t.test('each iteration of a loop asks for itself', async (t) => {
   t.match(d.checkReplay(t).state.output, [{ decision: 'approved' }, { decision: 'rejected' }])
 })
 
-t.test('a rollback to within the steps of a deadline asks anew, and forgets what they have done and hold', async (t) => {
-  const section = of('critical_section', 's', { mutex: 'm', steps: [a('x', { compensate: { type: 'echo' } }), a('y')] })
-  const onDeadline = { outcome: 'wait', steps: [section] }
-  const build = () =>
-    new Driver([ask({ deadline: { durationMs: 10 }, onDeadline }), of('fail', 'no', { error: 'No', message: 'no' })])
-      .start()
-      .passTime(10)
-      .grant('ask[onDeadline].s')
-      .complete('ask[onDeadline].s.x')
-  const present = build()
-  const d = build()
-  const slots = regroupSlots(present.state, d.state)!
-  t.match(slots, { kept: [], released: [{ path: 'ask[onDeadline].s' }] })
-  d.commands = []
-  const approvals = Object.keys(present.state.approvals!)
-  const data = { checkpointIndex: 0, toSeq: d.state.seq, generation: 1, kept: [], slots, approvals, resume: true }
-  d.fact({ type: 'execution.rolled_back', data })
-  t.match(d.take(), ['release_slot ask[onDeadline].s'])
-  t.equal(d.status('ask'), 'waiting')
-  t.same(d.state.completions, [])
-  decide(d, 'approved')
-  t.equal(d.state.status, 'failed', 'nothing is compensated of which nothing is known any more')
-})
+t.test(
+  'a rollback to within the steps of a deadline asks anew, and forgets what they have done and hold',
+  async (t) => {
+    const section = of('critical_section', 's', {
+      mutex: 'm',
+      steps: [a('x', { compensate: { type: 'echo' } }), a('y')],
+    })
+    const onDeadline = { outcome: 'wait', steps: [section] }
+    const build = () =>
+      new Driver([ask({ deadline: { durationMs: 10 }, onDeadline }), of('fail', 'no', { error: 'No', message: 'no' })])
+        .start()
+        .passTime(10)
+        .grant('ask[onDeadline].s')
+        .complete('ask[onDeadline].s.x')
+    const present = build()
+    const d = build()
+    const slots = regroupSlots(present.state, d.state)!
+    t.match(slots, { kept: [], released: [{ path: 'ask[onDeadline].s' }] })
+    d.commands = []
+    const approvals = Object.keys(present.state.approvals!)
+    const data = { checkpointIndex: 0, toSeq: d.state.seq, generation: 1, kept: [], slots, approvals, resume: true }
+    d.fact({ type: 'execution.rolled_back', data })
+    t.match(d.take(), ['release_slot ask[onDeadline].s'])
+    t.equal(d.status('ask'), 'waiting')
+    t.same(d.state.completions, [])
+    decide(d, 'approved')
+    t.equal(d.state.status, 'failed', 'nothing is compensated of which nothing is known any more')
+  },
+)
