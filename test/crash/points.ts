@@ -23,6 +23,7 @@ const calls = [
   'removeNode',
   'insertInboxKeyed',
   'startKeyed',
+  'startUnderKey',
   'insertSnapshot',
   'deleteSnapshotsBefore',
   'settleSlots',

@@ -1,6 +1,8 @@
 /** Slots of `concurrency` whose node is killed: that of a step, that of an execution, and a place in line that is kept for a while. */
 import t from 'tap'
-import { step } from './scenario.ts'
+import { until } from '../harness/condition.ts'
+import { endOf, startVictim } from './processes.ts'
+import { scenarioEngine, step } from './scenario.ts'
 import { deadAreSwept, dies, endsElsewhere, prepare } from './scene.ts'
 import { holderDies } from './slot-holder.ts'
 
@@ -48,4 +50,33 @@ t.test('a place in line that is kept for a while ends in time, whoever was kille
   const { execution, history } = await endsElsewhere(t, scene)
   t.match(execution, { status: 'failed', error: { type: 'ConcurrencyTimeout', stepPath: 'push' } })
   t.equal(history.filter(({ type }) => type === 'slot.refused').length, 1)
+})
+
+t.test('a start that would not wait: it has its slot, or is not there', { jobs: 2 }, async (t) => {
+  for (const at of ['before startUnderKey', 'during startUnderKey', 'after startUnderKey'] as const) {
+    t.test(`killed ${at}`, { buffered: true }, async (t) => {
+      const rejecting = { name: 'rejecting', concurrency: { ...concurrency, onLimit: 'reject' }, steps: [step('push')] }
+      const scene = await prepare(t, rejecting)
+      const { databaseUrl, ledger, workflowId, sql } = scene
+      const first = scenarioEngine({ databaseUrl, ledgerUrl: ledger.url })
+      await first.start()
+      await first.waitForEnd(scene.executionId, 60_000)
+      await first.stop()
+      const environment = { DATABASE_URL: databaseUrl, LEDGER_URL: ledger.url, START: workflowId, START_KEY: 'once' }
+      t.equal(await endOf(startVictim(t, { ...environment, DIE_AT: at })), 'SIGKILL')
+      await deadAreSwept(scene)
+      const survivor = scenarioEngine({ databaseUrl, ledgerUrl: ledger.url })
+      t.teardown(() => survivor.stop())
+      await survivor.start()
+      const { execution } = await survivor.requestStart({
+        workflowId,
+        triggeredBy: 'test',
+        input: null,
+        idempotencyKey: 'once',
+      })
+      t.match(await survivor.waitForEnd(execution.id, 60_000), { status: 'completed', output: 'push' })
+      t.equal((await sql(`SELECT FROM workflow_executions WHERE workflow_id = '${workflowId}'`)).length, 2)
+      await until('no slot is left', async () => (await sql('SELECT FROM concurrency_slots')).length === 0)
+    })
+  }
 })
