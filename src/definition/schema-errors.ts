@@ -67,6 +67,8 @@ function faultOf({ keyword, instancePath: pointer, params, message, parentSchema
     case 'maxLength':
     case 'maxProperties':
       return { pointer, message: limitMessage('at most', keyword, params.limit) }
+    case 'not':
+      return { pointer, message: 'is a name that cannot be used' }
     case 'uniqueItems':
       return { pointer, message: `holds the same twice: elements ${params.j} and ${params.i}` }
     case 'false schema':

@@ -19,11 +19,26 @@ export const priorityBounds = { minimum: -1000, maximum: 1000 } as const
 export const storedText = (maxLength: number, description: string, minLength = 0) =>
   Type.String({ minLength, maxLength, pattern: '^[^\\u0000]*$', description })
 
-export const StepId = Type.String({
-  pattern: '^[A-Za-z_][A-Za-z0-9_-]{0,63}$',
-  description: 'Unique in the whole definition: a letter or _, then up to 63 letters, digits, _ or -',
-  examples: ['fetch-data'],
-})
+/** The key of an object that is made by plain assignment: this one would become its prototype. */
+const notPrototype = { not: { const: '__proto__' } }
+
+/** The id of a step, or a name that stands in paths like one. */
+export const Id = (description: string) =>
+  Type.String({
+    pattern: '^[A-Za-z_][A-Za-z0-9_-]{0,63}$',
+    ...notPrototype,
+    description: `${description}: a letter or _, then up to 63 letters, digits, _ or -`,
+    examples: ['fetch-data'],
+  })
+
+/** The name that steps within see something under. */
+export const LocalName = (description: string, byDefault: string) =>
+  Type.String({
+    pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$',
+    ...notPrototype,
+    description: `${description}: a letter or _, then letters, digits or _`,
+    default: byDefault,
+  })
 
 export const ExpressionText = (description: string, examples: string[]) =>
   Type.String({ minLength: 1, description: `${description} A bare expression, without {{ }}`, examples })
@@ -231,13 +246,13 @@ export const StepList = (description: string, options: { minItems?: number } = {
 
 /** What a step of any type may have. */
 export const stepFields = {
-  id: StepId,
+  id: Id('Unique in the whole definition'),
   name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'For people; the id by default' })),
   when: Type.Optional(
     ExpressionText('The step is skipped unless this is true.', ['input.notify', 'steps.check.output === true']),
   ),
   dependencies: Type.Optional(
-    Type.Array(StepId, {
+    Type.Array(Id('An id'), {
       uniqueItems: true,
       description: 'Ids of steps that must be completed before: siblings in a parallel, steps before it in a sequence',
       examples: [['fetch-data']],

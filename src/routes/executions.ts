@@ -254,7 +254,7 @@ function filterOf({
 function fieldsOf(fields: string): Set<string> {
   const names = new Set(fields.split(',').map((name) => name.trim()))
   names.delete('')
-  const unknown = [...names].filter((name) => !(name in Execution.properties))
+  const unknown = [...names].filter((name) => !Object.hasOwn(Execution.properties, name))
   if (unknown.length === 0) return names
   const known = Object.keys(Execution.properties).join(', ')
   throw new CairnError('REQUEST_INVALID', [], {

@@ -516,3 +516,28 @@ t.test('a critical_section needs a mutex, and not one that it stands within alre
   t.strictSame(faults(around(section('inner', '{{ input.name }}', [echo('y')]))), [], 'nobody knows before it runs')
   t.match(faults(section('s', '{{ nope( }}', [echo('y')])), [new RegExp(`^${at}/mutex: `)])
 })
+
+t.test('a name that would become a prototype names nothing', async (t) => {
+  const name = '__proto__'
+  const cases = [{ name, when: 'true', steps: [echo('x')] }]
+  const refused: [JsonObject, string][] = [
+    [echo(name), '/steps/0/id'],
+    [step('switch', { cases, mode: 'all' }), `${at}/cases/0/name`],
+    [step('race', { branches: [{ name, steps: [echo('x')] }, { steps: [echo('y')] }] }), `${at}/branches/0/name`],
+    [step('foreach', { items: [], as: name, steps: [echo('x')] }), `${at}/as`],
+    [step('try', { steps: [echo('x')], catch: [{ as: name, steps: [echo('y')] }] }), `${at}/catch/0/as`],
+  ]
+  for (const [wrong, pointer] of refused) t.strictSame(faults(wrong), [`${pointer}: is a name that cannot be used`])
+  t.strictSame(faults(echo('constructor'), echo('toString')), [])
+})
+
+t.test('a signal that nobody can send is not waited for', async (t) => {
+  const signal = 'a\u0000'
+  const fault = 'may not hold the character U+0000'
+  t.strictSame(faults(step('wait_for_signal', { signal })), [`${at}/signal: ${fault}`])
+  const grow = { signal, end: 'b\u0000' }
+  t.strictSame(faults(step('foreach', { items: [], grow, steps: [echo('x')] })), [
+    `${at}/grow/signal: ${fault}`,
+    `${at}/grow/end: ${fault}`,
+  ])
+})

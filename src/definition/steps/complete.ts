@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Draft } from '../compile/draft.ts'
 import type { StepPlanBase } from '../plan.ts'
-import { StepId, stepFields } from '../schema-fields.ts'
+import { stepFields } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
 
@@ -19,14 +19,18 @@ const schema = Type.Object(
     type: Type.Literal('complete'),
     config: Type.Object(
       {
-        scope: Type.Optional(StepId),
+        scope: Type.Optional(
+          Type.String({
+            minLength: 1,
+            description: 'The id of a step around this one; without it the whole execution ends',
+          }),
+        ),
         output: Type.Optional(
           Type.Unknown({ description: 'The output of what it ends, templates allowed; `data` by default' }),
         ),
       },
       {
         additionalProperties: false,
-        description: '`scope` is the id of a step around this one; without it the whole execution ends',
       },
     ),
   },

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { StepCompiler } from '../compile/step-compiler.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
-import { compositeFields, StepList } from '../schema-fields.ts'
+import { compositeFields, LocalName, StepList, storedText } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import { compileJoin, type Join, joinFields, type Rest } from './join.ts'
 import type { StepLanguage } from './step-language.ts'
@@ -26,12 +26,6 @@ export interface ForeachPlan extends StepPlanBase {
   readonly rest: Rest
 }
 
-const Name = Type.String({
-  pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$',
-  description: 'The name of an item: a letter or _, then letters, digits or _',
-  default: 'item',
-})
-
 const schema = Type.Object(
   {
     ...compositeFields('How long all items together may take'),
@@ -53,25 +47,22 @@ const schema = Type.Object(
         grow: Type.Optional(
           Type.Object(
             {
-              signal: Type.String({
-                minLength: 1,
-                maxLength: 200,
-                description: 'Each signal of this name adds its payload as an item while the step runs',
+              signal: {
+                ...storedText(200, 'Each signal of this name adds its payload as an item while the step runs', 1),
                 examples: ['another-witness'],
-              }),
+              },
               end: Type.Optional(
-                Type.String({
-                  minLength: 1,
-                  maxLength: 200,
-                  description:
-                    'The signal after which none is added; the step waits for it. Without it the step ends when all items have ended',
-                }),
+                storedText(
+                  200,
+                  'The signal after which none is added; the step waits for it. Without it the step ends when all items have ended',
+                  1,
+                ),
               ),
             },
             { additionalProperties: false, description: 'Lets the list grow' },
           ),
         ),
-        as: Type.Optional(Name),
+        as: Type.Optional(LocalName('The name of an item', 'item')),
         steps: StepList('Steps in order, for each item; `index` is its position, from 0', { minItems: 1 }),
         concurrency: Type.Optional(
           Type.Integer({ minimum: 1, maximum: 10_000, default: 1, description: 'How many items at once' }),

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { JsonObject } from '../json.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
-import { compositeFields, StepId, StepList } from '../schema-fields.ts'
+import { compositeFields, Id, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface RacePlan extends StepPlanBase {
@@ -20,7 +20,7 @@ const schema = Type.Object(
         branches: Type.Array(
           Type.Object(
             {
-              name: Type.Optional(StepId),
+              name: Type.Optional(Id('Unique among the branches')),
               steps: StepList('Steps in order, often first a wait or a wait_for_signal', { minItems: 1 }),
             },
             { additionalProperties: false },

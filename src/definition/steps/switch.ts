@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { Expression } from '../expression.ts'
 import type { JsonObject } from '../json.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
-import { compositeFields, ExpressionText, StepId, StepList } from '../schema-fields.ts'
+import { compositeFields, ExpressionText, Id, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 export interface SwitchPlan extends StepPlanBase {
@@ -22,7 +22,7 @@ const schema = Type.Object(
         cases: Type.Array(
           Type.Object(
             {
-              name: Type.Optional(StepId),
+              name: Type.Optional(Id('Unique among the cases, and not "default"')),
               when: ExpressionText('Whether the case is taken.', ['input.total > 1000']),
               steps: StepList('Steps in order', { minItems: 1 }),
             },

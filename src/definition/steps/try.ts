@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { Expression } from '../expression.ts'
 import type { JsonObject } from '../json.ts'
 import type { SequentialPlan, StepPlanBase } from '../plan.ts'
-import { compositeFields, ErrorTypes, ExpressionText, StepList } from '../schema-fields.ts'
+import { compositeFields, ErrorTypes, ExpressionText, LocalName, StepList } from '../schema-fields.ts'
 import type { StepLanguage } from './step-language.ts'
 
 /** One way to go on after a failure. */
@@ -36,11 +36,7 @@ const schema = Type.Object(
                 errors: Type.Optional(ErrorTypes('Error types that it takes; all when left out')),
                 when: Type.Optional(ExpressionText('Whether it takes the error.', ['error.details.status == 404'])),
                 as: Type.Optional(
-                  Type.String({
-                    pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$',
-                    default: 'error',
-                    description: 'The name under which the expressions of `when` and of the steps see the error',
-                  }),
+                  LocalName('The name under which the expressions of `when` and of the steps see the error', 'error'),
                 ),
                 steps: StepList('Steps in order instead of what failed'),
               },

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Expression } from '../expression.ts'
 import type { Plan, StepPlanBase } from '../plan.ts'
-import { durationMs, ExpressionText, stepFields } from '../schema-fields.ts'
+import { durationMs, ExpressionText, stepFields, storedText } from '../schema-fields.ts'
 import type { Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
 
@@ -25,7 +25,7 @@ const schema = Type.Object(
     type: Type.Literal('wait_for_signal'),
     config: Type.Object(
       {
-        signal: Type.String({ minLength: 1, maxLength: 200, description: 'Its name', examples: ['payment-received'] }),
+        signal: { ...storedText(200, 'Its name', 1), examples: ['payment-received'] },
         correlation: Type.Optional(
           ExpressionText('Whether it is the one that is waited for; it sees `signal.payload`.', [
             'signal.payload.orderId == input.orderId',
