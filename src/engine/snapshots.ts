@@ -19,9 +19,11 @@ interface Needed {
 
 /** Events are folded quickly: below this a snapshot saves nothing. */
 export const SNAPSHOT_BYTES = 64 * 1024
+/** Of the state that events must outweigh where they go afterwards: a state that has only grown is written too. */
+const COMPACTING_SHARE = 0.5
 
 /**
- * Writes an execution's snapshots, outside the flush: when the events since the last one outweigh it, so that all snapshots
+ * Writes an execution's snapshots, outside the flush: when the events since the last one outweigh the next, so that all snapshots
  * together cost no more than the journal. A snapshot is a cache; one that fails is only logged.
  *
  * With `checkpoints.compact` the journal begins behind a snapshot at or before the last few checkpoints. The older ones that are
@@ -32,7 +34,8 @@ export class Snapshots {
   readonly #isCompacting: boolean
   readonly #services: Services
   #bytesSince = 0
-  #lastBytes: number
+  /** Fewer bytes of events are no reason for a snapshot. */
+  #worthBytes: number
   #isWriting = false
   /** The seqs of those that were written here and count, ascending. */
   #written: number[] = []
@@ -44,7 +47,7 @@ export class Snapshots {
     this.#executionId = executionId
     this.#isCompacting = isCompacting
     this.#services = services
-    this.#lastBytes = services.limits.snapshotBytes
+    this.#worthBytes = services.limits.snapshotBytes
   }
 
   /** `isExact`: the state is what is committed, it has not run ahead. */
@@ -52,10 +55,13 @@ export class Snapshots {
     for (const { type, data } of append.events)
       if (type === 'execution.rolled_back') this.#rolledBack(data as unknown as RolledBack)
     this.#bytesSince += append.bytes
-    if (!isExact || this.#isWriting || this.#bytesSince < this.#lastBytes || isFinished(state.status)) return
+    if (!isExact || this.#isWriting || this.#bytesSince < this.#worthBytes || isFinished(state.status)) return
     const snapshot = snapshotOf(state) as unknown as Json
+    // A state that has only grown is as quickly read from its events; it is looked at again when they outweigh it.
+    const share = this.#isCompacting ? COMPACTING_SHARE : 1
+    this.#worthBytes = Math.max(this.#services.limits.snapshotBytes, share * roughBytes(snapshot))
+    if (this.#bytesSince < this.#worthBytes) return
     this.#bytesSince = 0
-    this.#lastBytes = Math.max(this.#services.limits.snapshotBytes, roughBytes(snapshot))
     this.#isWriting = true
     const kept = keptCheckpoints(state)
     const oldest = this.#isCompacting ? state.checkpoints.recent[0] : kept[0]

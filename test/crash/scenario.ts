@@ -84,8 +84,13 @@ export const definition = {
     step('one'),
     step('two', {}, { when: 'data == "one"' }),
     step('never', {}, { when: 'false' }),
-    // Enough for a snapshot.
-    step('big', { size: 70_000 }),
+    // Enough for a snapshot: what the first iterations have brought is not in the state any more.
+    {
+      id: 'loop',
+      name: 'loop',
+      type: 'while',
+      config: { condition: 'index < 4', steps: [step('big', { size: 70_000 })], maxIterations: 4 },
+    },
     step('once', {}, { delivery: 'at_most_once' }),
     step('again', { failures: 1 }, { retryPolicy: { maxAttempts: 4, initialIntervalMs: 500, jitter: 0 } }),
     {
