@@ -11,6 +11,7 @@ import { Mirror } from './mirror.ts'
 import { toRow } from './model/reads.ts'
 import type { Server, Transaction, Witness } from './model/server.ts'
 import type { SimulatedNode } from './node.ts'
+import { Pace } from './pace.ts'
 import { type Named, undisturbed } from './undisturbed.ts'
 import type { World } from './world.ts'
 
@@ -42,6 +43,7 @@ export class Audit implements Witness {
   readonly #isCalm: boolean
   readonly #performed = new Set<string>()
   readonly #exclusion: Exclusion
+  readonly #pace: Pace
 
   /** `isCalm`: nothing goes wrong in this run, so nothing need be done twice. */
   constructor(world: World, server: Server, planOf: (workflowId: string) => Plan, planNamed: Named, isCalm: boolean) {
@@ -55,6 +57,7 @@ export class Audit implements Witness {
     this.lines = new Lines(this, server, isCalm)
     this.#mail = new Mail(this, server)
     this.#exclusion = new Exclusion(server, (rule, what) => this.fault(rule, what))
+    this.#pace = new Pace(server, (rule, what) => this.fault(rule, what))
     server.witness = this
   }
 
@@ -94,6 +97,7 @@ export class Audit implements Witness {
       }
     }
     this.#exclusion.committed(this.mirrors)
+    this.#pace.committed()
     this.decisions.committed()
     this.lines.committed()
     this.#mail.committed()
@@ -104,11 +108,13 @@ export class Audit implements Witness {
     this.hasLostCommits = true
     this.mirrors.clear()
     this.archive.turnedBack()
+    this.#pace.turnedBack()
     for (const [id, events] of this.archive.events) this.#mirrorOf(id)?.advance(events)
   }
 
   /** Promises 2, 3 and 4, at the moment in which an action acts. */
   effect(node: SimulatedNode, effect: Effect): void {
+    this.#pace.called(effect)
     if (this.hasLostCommits) return
     if (this.#isCalm) this.#exclusion.called(effect)
     const { executionId, path, attempt, key } = effect

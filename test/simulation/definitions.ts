@@ -168,6 +168,7 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     const { concurrency } = slotOf(draft.extras.slot, naming)
     const limited = { ...common, ...undoing, ...(concurrency !== null && { concurrency }) }
     if (target !== null) return { ...limited, ...calling(target, draft, reads[read]!, naming) }
+    const { isLimited } = draft.extras
     const retryPolicy = {
       ...{ maxAttempts: attempts, initialIntervalMs: retryMs, jitter: 0, maxElapsedMs: null },
       ...(hasRetryWhen && { when: "error.type == 'ConnectionError' && attempt < 2", nonRetryable: ['Told'] }),
@@ -175,7 +176,8 @@ function nameOne(draft: Draft, naming: Naming, elders: readonly Named[], isGraph
     return {
       ...limited,
       type: 'action',
-      config: { type: 'act', ...draft.script, value: reads[read] },
+      config: { type: 'act', ...draft.script, value: reads[read], ...(isLimited && { limited: limitedKey }) },
+      ...(isLimited && { rateLimit }),
       ...(isSlow && { timeoutMs: 1_000 }),
       ...(once ? { delivery: 'at_most_once' } : { retryPolicy }),
     }
@@ -258,10 +260,14 @@ function within<T>(naming: Naming, around: Partial<Naming>, name: () => T): T {
 /** What the undisturbed run cannot be told of once its step is forgotten: that it was interrupted, and that this was borne. */
 const isOnce = (steps: readonly Named[]): boolean => JSON.stringify(steps).includes('at_most_once')
 
+/** Texts all: a key is text, and so is what the action is told of it. */
+const limitedKey = 'k{{ input.n % 2 }}'
+const rateLimit = { scope: 'sim', key: limitedKey, limit: 25, periodMs: 1_000, burst: 2 }
+
 /** Calls a target, which may be away, until it is there: so what it comes to can be foretold. */
 function calling(
   target: number,
-  { script: { delayMs }, extras: { failsWhenOpen } }: Extract<Draft, { type: 'action' }>,
+  { script: { delayMs }, extras: { failsWhenOpen, isLimited } }: Extract<Draft, { type: 'action' }>,
   value: string,
   naming: Naming,
 ): object {
@@ -271,7 +277,11 @@ function calling(
   const circuitBreaker = { failureThreshold: 1 + target, windowMs: 3_000, openMs: target === 0 ? 400 : 1_500 }
   return {
     type: 'action',
-    config: { type: 'act', outcomes: ['ok'], delayMs, value, target: targetNames[target] },
+    config: {
+      ...{ type: 'act', outcomes: ['ok'], delayMs, value, target: targetNames[target] },
+      ...(isLimited && { limited: limitedKey }),
+    },
+    ...(isLimited && { rateLimit }),
     circuitBreaker: { ...circuitBreaker, ...(mayFail && { onOpen: 'fail' }) },
     retryPolicy: { ...retryPolicy, ...(mayFail && { nonRetryable: ['CircuitOpenError'] }) },
   }

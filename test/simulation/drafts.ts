@@ -123,6 +123,8 @@ export interface Extras {
   /** What it calls; then it is tried until that is there, or until its circuit opens. */
   readonly target: number | null
   readonly failsWhenOpen: boolean
+  /** Its calls are limited in time, together with those of all others that are. */
+  readonly isLimited: boolean
   /** How its compensation ends, if it has one. */
   readonly undo: ScriptedOutcome | null
   readonly slot: Slotting | null
@@ -156,6 +158,7 @@ const extras: fc.Arbitrary<Extras> = fc.record({
   reads: fc.nat(3),
   target: fc.option(fc.nat(1), { freq: 2, nil: null }),
   failsWhenOpen: die(4),
+  isLimited: die(4),
   undo: fc.option(fc.constantFrom<ScriptedOutcome>('ok', 'ok', 'retryable', 'fatal'), { freq: 2, nil: null }),
   slot: seldom(slotting, 5),
 })

@@ -21,6 +21,8 @@ export interface Script {
   readonly value?: Json
   /** What it calls, which may be away for a while: then the attempt fails, whatever the script says. */
   readonly target?: string
+  /** The key of its rate limit. */
+  readonly limited?: string
 }
 
 export const scriptSchema = Type.Object(
@@ -29,6 +31,7 @@ export const scriptSchema = Type.Object(
     delayMs: Type.Number(),
     value: Type.Optional(Type.Unknown()),
     target: Type.Optional(Type.String()),
+    limited: Type.Optional(Type.String()),
   },
   { additionalProperties: false },
 )
@@ -51,6 +54,7 @@ export interface Effect {
   readonly attempt: number
   readonly key: string
   readonly target: string | null
+  readonly limited: string | null
 }
 
 export const targetNames = ['http:one', 'http:two'] as const
@@ -67,9 +71,10 @@ export class Targets {
 
 /** The action `act` on one node. `onEffect` hears of each effect at the moment in which it happens. */
 export function scriptedAction(world: World, body: Body, targets: Targets, onEffect: (effect: Effect) => void): Action {
-  const effect = ({ executionId, path, attempt, idempotencyKey: key }: ActionContext, target: string | null): void => {
+  const effect = ({ executionId, path, attempt, idempotencyKey: key }: ActionContext, script: Script): void => {
+    const { target, limited } = script
     world.note(`    effect ${path} attempt ${attempt}`)
-    onEffect({ executionId, path, attempt, key, target })
+    onEffect({ executionId, path, attempt, key, target: target ?? null, limited: limited ?? null })
   }
   return defineAction({
     type: 'act',
@@ -78,10 +83,9 @@ export function scriptedAction(world: World, body: Body, targets: Targets, onEff
     perform(config, context): ActionResult | Promise<ActionResult> {
       const script = config as Script
       const { path, attempt } = context
-      const target = script.target ?? null
       const isSlow = script.outcomes[Math.min(attempt, script.outcomes.length) - 1] === 'slow'
       if (script.delayMs === 0 && !isSlow) {
-        effect(context, target)
+        effect(context, script)
         targets.call(script.target)
         return scripted(script, path, attempt)
       }
@@ -94,7 +98,7 @@ export function scriptedAction(world: World, body: Body, targets: Targets, onEff
           } catch (error) {
             return reject(error as Error)
           }
-          effect(context, target)
+          effect(context, script)
           world.after(isSlow ? SLOW_MS : script.delayMs, body, () => {
             try {
               targets.call(script.target)

@@ -269,4 +269,29 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'a rate limit does not count what it grants',
+    file: 'test/simulation/model/rate-limits.ts',
+    from: 'tat: base + granted * step,',
+    to: 'tat: base,',
+  },
+  {
+    name: 'a call whose place in the line of a rate limit has come is not asked for again',
+    file: 'src/engine/attempt.ts',
+    from: 'if (rate === null) return this.#call(action, config)',
+    to: 'if (rate === null || this.turns > 0) return this.#call(action, config)',
+    seed: 3,
+  },
+  {
+    name: 'a call that is granted for later begins at once',
+    file: 'src/engine/rate-limits.ts',
+    from: 'if (answer.afterMs > 0) await caller.pause(answer.afterMs)',
+    to: "if (answer.afterMs > 0 && answer.type === 'later') await caller.pause(answer.afterMs)",
+  },
+  {
+    name: 'while the database does not say whether calls may begin they do',
+    file: 'src/engine/rate-limits.ts',
+    from: 'if (!this.#isStopped) await this.#rest()\n      this.#takeBack(groups)',
+    to: "for (const { callers } of groups) for (const { answer } of callers) answer({ type: 'granted', afterMs: 0 })",
+  },
 ]

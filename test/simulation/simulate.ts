@@ -18,7 +18,7 @@
  * audit.ts       the promises, held against all of it    archive.ts  what retention and compaction have removed
  * kinship.ts     ... of parents and children             exclusion.ts  ... of circuits and execution keys
  * decisions.ts   ... of approvals                        mail.ts     ... of emitted signals
- * lines.ts       ... of slots and the lines for them
+ * lines.ts       ... of slots and the lines for them     pace.ts     ... of rate limits
  * people.ts      who decides and tells                   sayings.ts  what they say
  * child-workflows.ts  what sub-workflows run             run.ts      one scenario from its beginning to its end
  * subscriber.ts  who watches                             undisturbed.ts  what should have come of it

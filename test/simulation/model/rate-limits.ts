@@ -52,6 +52,7 @@ function answered(present: RateLimitRow | undefined, ask: TurnsAsked, now: numbe
     tat: base + granted * step,
     lineUntil: rank === 0 && granted < count ? till : line,
     lateUntil: rank > 0 && granted < count ? till : late,
+    granted,
     askedAt: now,
     grantedAt: granted > 0 ? now : (present?.grantedAt ?? 0),
   }

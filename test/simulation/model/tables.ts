@@ -91,6 +91,8 @@ export interface RateLimitRow extends Pick<TurnsAsked, 'namespace' | 'scope' | '
   readonly tat: number
   readonly lineUntil: number
   readonly lateUntil: number
+  /** To whom asked last. */
+  readonly granted: number
   readonly askedAt: number
   readonly grantedAt: number
 }
