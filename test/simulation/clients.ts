@@ -1,4 +1,5 @@
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
+import { CairnError } from '../../src/errors.ts'
 import type { CircuitMode } from '../../src/repository/circuit-breakers.ts'
 import type { Audit } from './audit.ts'
 import { targetNames } from './effects.ts'
@@ -145,19 +146,29 @@ export class Clients {
       engine.requestStart({
         workflowId,
         input: { n },
-        priority,
+        triggeredBy: idempotencyKey,
+        ...(priority !== 0 && { priority }),
         correlationId: `c${correlation}`,
         ...(keyed && { idempotencyKey }),
         ...(delayMs > 0 && { startAt: clock + delayMs }),
         ...(business !== null && this.#under(workflowId, business)),
       }),
-    )
+    ).catch((error) => this.#refused(error, idempotencyKey, keyed))
     const isDurable = this.#audit.archive.rows.has(execution.id) && this.#eventsOf(execution.id).length > 0
     if (!isDurable && !this.#audit.hasLostCommits) {
       this.#audit.fault('an answer means that it is durable', `the start of ${execution.id}`)
     }
     this.#world.note(`  started ${execution.id.slice(-4)}`)
     if (!this.executions.includes(execution.id)) this.executions.push(execution.id)
+  }
+
+  /** Who hears that there is no slot for it has started nothing; of several tries one may have. */
+  #refused(error: unknown, triggeredBy: string, keyed: boolean): never {
+    const isLimit = error instanceof CairnError && error.code === 'CONCURRENCY_LIMIT'
+    const rows = [...this.#server.tables.executions.values()]
+    if (isLimit && !keyed && rows.some((row) => row.triggeredBy === triggeredBy))
+      this.#audit.fault('a start that is refused leaves nothing behind', triggeredBy)
+    throw error
   }
 
   #idOf(workflow: number): string {

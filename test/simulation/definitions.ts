@@ -41,8 +41,9 @@ export const posted: fc.Arbitrary<Posted> = fc
     hasOutput: fc.boolean(),
     onFailure: fc.option(script, { freq: 2, nil: null }),
     slot: seldom(slotting, 6),
+    priority: seldom(fc.constantFrom(5, -3), 5),
   })
-  .map(({ steps, timeoutMs, limits, hasRaces, extras, keep, compact, hasOutput, onFailure, slot }) => {
+  .map(({ steps, timeoutMs, limits, hasRaces, extras, keep, compact, hasOutput, onFailure, slot, priority }) => {
     const naming: Naming = { next: 0, limits, hasRaces, extras, isTimed: timeoutMs !== null, floor: 0, mutexes: [] }
     // Before it starts it holds nothing.
     const own = slot !== null && ownSlot(slot, naming)
@@ -55,6 +56,7 @@ export const posted: fc.Arbitrary<Posted> = fc
         checkpoints: { keep, compact },
         ...(timeoutMs !== null && { timeoutMs }),
         ...(own && { concurrency: own }),
+        ...(priority !== null && { priority }),
         ...(onFailure !== null && {
           onFailure: [{ id: 'last', type: 'action', config: { type: 'act', ...onFailure, value: '{{ error.type }}' } }],
         }),

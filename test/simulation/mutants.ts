@@ -221,10 +221,10 @@ export const mutants: readonly Mutant[] = [
     to: 'tryAgain(turn)',
   },
   {
-    name: 'what was given back and is unsettled is looked for by nobody',
+    name: 'what its node left unsettled is looked for by nobody',
     file: 'test/simulation/model/slots.ts',
-    from: "(state === 'asked' || state === 'released')",
-    to: "state === 'asked'",
+    from: 'changedAt < before',
+    to: 'changedAt < 0',
   },
   {
     name: 'the first in line is told in a transaction of its own',
