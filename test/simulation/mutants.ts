@@ -33,6 +33,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/engine/journal.ts',
     from: "if (outcome === 'fenced') return this.#options.onFenced('the fence of its lane is gone')",
     to: '',
+    seed: 2,
   },
   {
     name: 'the barrier is gone: actions are performed before the commit of what caused them',
