@@ -66,9 +66,7 @@ export class Attempts {
     }
     const inputs = {
       config: () =>
-        plan.config.render(
-          new StepScope(this.#plan, state, step, infoOf(this.#row, state), (name) => secrets.get(name)),
-        ),
+        plan.config.render(new StepScope(this.#plan, state, step, infoOf(this.#row), (name) => secrets.get(name))),
       data: () => dataOf(this.#plan, state, step),
       rate: rateLimit === null ? null : () => rateOf(plan, rateLimit, this.#row, this.#scopeOf(state, step)),
     }
@@ -143,7 +141,7 @@ export class Attempts {
   }
 
   #scopeOf(state: ExecutionState, step: StepState): StepScope {
-    return new StepScope(this.#plan, state, step, infoOf(this.#row, state))
+    return new StepScope(this.#plan, state, step, infoOf(this.#row))
   }
 
   /** The step's own timeout, or what is left of its budget when that is less. */

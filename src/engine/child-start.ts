@@ -76,7 +76,7 @@ function inputOf(
   const { path } = step
   const { maxPayloadBytes } = services.limits
   try {
-    const scope = new StepScope(parentPlan, state, step, infoOf(row, state))
+    const scope = new StepScope(parentPlan, state, step, infoOf(row))
     const value = (plan.input === null ? dataOf(parentPlan, state, step) : plan.input.render(scope)) ?? null
     const bytes = Buffer.byteLength(JSON.stringify(value))
     if (bytes > maxPayloadBytes) {

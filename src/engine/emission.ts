@@ -56,7 +56,7 @@ export const emission: LookUp<EmitPlan> = async (seeker, plan, step) => {
 
 function rendered({ row, plan, services, state: present }: Seeker, emit: EmitPlan, step: StepState): Emission {
   const state = present()
-  const scope = new StepScope(plan, state, step, infoOf(row, state))
+  const scope = new StepScope(plan, state, step, infoOf(row))
   const name = emit.signal.render(scope)
   if (typeof name !== 'string' || name === '' || name.length > LONGEST_NAME || name.includes('\0'))
     throw new EmitFault('ValidationError', `signal must be a text of 1 to ${LONGEST_NAME} characters`)

@@ -105,7 +105,8 @@ export class ExecutionWriter implements AppendSink {
     const effects = this.#inFlight!
     this.#basis = null
     this.#inFlight = null
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve()
+    // Mostly nobody waits.
+    if (this.#waiters.length > 0) for (const waiter of this.#waiters.splice(0)) waiter.resolve()
     this.#outcomes.committed(append, effects)
   }
 

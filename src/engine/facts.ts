@@ -39,9 +39,9 @@ export function answerTo(
     case 'evaluate_when':
     case 'decide':
     case 'complete':
-      return evaluate(plan, state, infoOf(row, state), command, bounds, ids)
+      return evaluate(plan, state, infoOf(row), command, bounds, ids)
     case 'queue':
-      return queuedFact(plan, state, infoOf(row, state), command.path)
+      return queuedFact(plan, state, infoOf(row), command.path)
     case 'fail':
       return failedFact(command)
     case 'cancel':
@@ -76,7 +76,7 @@ export function startFact(plan: Plan, state: ExecutionState, row: ExecutionRow, 
   const { status, requested, startAt, slot } = state
   if (status !== 'pending' || requested !== null || (startAt !== null && startAt > now)) return null
   if (plan.slot !== null && slot?.isHeld !== true)
-    return slot === undefined ? queuedFact(plan, state, infoOf(row, state), '') : null
+    return slot === undefined ? queuedFact(plan, state, infoOf(row), '') : null
   const { traceparent } = row
   return { type: 'execution.started', data: traceparent === null ? {} : { traceparent } }
 }
@@ -123,10 +123,9 @@ const timeoutError = (what: string, timeoutMs: number | null): ExecutionError =>
   errorFact('TimeoutError', `the ${what} took longer than ${timeoutMs} ms`)
 
 /** What expressions see as `execution`. */
-export const infoOf = (row: ExecutionRow, state: ExecutionState): ExecutionInfo => ({
+export const infoOf = (row: ExecutionRow): ExecutionInfo => ({
   id: row.id,
   workflowId: row.workflowId,
   correlationId: row.correlationId,
   triggeredBy: row.triggeredBy,
-  startedAt: state.startedAt === null ? null : new Date(state.startedAt).toISOString(),
 })

@@ -25,7 +25,7 @@ export function slotAtStart(plan: Plan, row: ExecutionRow, clock: Pick<Clock, 'n
   const { id: executionId, format, input } = row
   const state = createState({ executionId, format, input, variables: plan.variables })
   state.at = clock.now()
-  const fact = queuedFact(plan, state, infoOf(row, state), '')
+  const fact = queuedFact(plan, state, infoOf(row), '')
   if (fact?.type !== 'execution.queued') return null
   const start = scheduled(row, clock)
   const { at } = start.events[0]!

@@ -191,5 +191,4 @@ const infoOf = (state: ExecutionState) => ({
   workflowId: '',
   correlationId: null,
   triggeredBy: null,
-  startedAt: null,
 })

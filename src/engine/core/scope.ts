@@ -7,8 +7,8 @@ import { type ExecutionState, labelOf, parentPath, type StepState } from './stat
 import { behaviourOf } from './steps/behaviour.ts'
 import { planOf } from './turn.ts'
 
-/** What expressions see as `execution`. */
-export type ExecutionInfo = Readonly<Record<'id' | 'workflowId' | 'correlationId' | 'triggeredBy' | 'startedAt', Json>>
+/** What expressions see as `execution`, beside when it started: what never changes. */
+export type ExecutionInfo = Readonly<Record<'id' | 'workflowId' | 'correlationId' | 'triggeredBy', Json>>
 
 /** The names that an expression sees at a step, or at the end of the root (`step` null). Values are looked up when read. */
 export class StepScope implements Scope {
@@ -35,7 +35,7 @@ export class StepScope implements Scope {
   root(name: 'input' | 'variables' | 'data' | 'execution'): Json {
     if (name === 'input') return this.#state.input
     if (name === 'variables') return this.#state.variables
-    if (name === 'execution') return this.#info as { [key: string]: Json }
+    if (name === 'execution') return { ...this.#info, startedAt: timeText(this.#state.startedAt) }
     if (this.#step !== null) return dataOf(this.#plan, this.#state, this.#step)
     const root = this.#state.steps.get('')
     return resolve(this.#plan, this.#state, root?.frame?.type === 'sequence' ? root.frame.data : '')
@@ -86,3 +86,5 @@ export const narrowed = (scope: Scope, { data, locals }: { data?: Json; locals: 
   hasLocal: (name) => Object.hasOwn(locals, name) || scope.hasLocal(name),
   secret: (name) => scope.secret(name),
 })
+
+const timeText = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString())

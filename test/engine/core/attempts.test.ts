@@ -62,7 +62,7 @@ t.test('a policy with `when` goes by that, within what its lists let through', a
       },
     ).start()
     const { retry } = d.plan.steps.get('x') as ActionPlan
-    const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null, startedAt: null }
+    const info = { id: 'x', workflowId: 'w', correlationId: null, triggeredBy: null }
     const scope = new StepScope(d.plan, d.state, d.state.steps.get('x')!, info)
     return nextRetryAt(retry, { ...failure, attempt, error: { ...failure.error, ...error } }, scope)
   }
