@@ -26,11 +26,12 @@ export interface ControlPayload {
   readonly seq?: number
 }
 
-/** The fact that answers an item of the inbox in the present state. */
+/** The fact that answers an item of the inbox in the present state. `hasKey`: the execution was started under an executionKey. */
 export function factOf(
   item: InboxItem,
   state: ExecutionState,
   now: number,
+  hasKey: boolean,
 ): { readonly type: 'fact'; readonly fact: Fact } | RollbackRequest {
   const requestId = item.requestId ?? item.id
   if (item.kind === 'signal') {
@@ -41,7 +42,7 @@ export function factOf(
   if (item.kind === 'child_ended') return { type: 'fact', fact: childFact(item.payload as unknown as ChildEnd, state) }
   if (item.kind === 'approval') return decided(item, state, requestId)
   const payload = (item.payload ?? {}) as ControlPayload
-  const refusal = refusalOf(state, item.kind)
+  const refusal = refusalOf(state, item.kind) ?? (hasKey ? overtaken(item, state) : null)
   if (refusal !== null) return refused(refusal, requestId)
   if (item.kind === 'rollback') return rollbackOf(payload, state, requestId)
   const { reason } = payload
@@ -49,6 +50,17 @@ export function factOf(
     type: 'fact',
     fact: { type: eventOfAction[item.kind], data: { requestId, ...(reason !== undefined && { reason }) } },
   }
+}
+
+/**
+ * It was asked for while the execution was live, which has ended since: another may have its executionKey by now, and this one must
+ * not live again beside it. Who asks again is told so.
+ */
+function overtaken({ kind, at }: InboxItem, { executionId, status, completedAt }: ExecutionState): Refusal | null {
+  if (kind !== 'retry' && kind !== 'rollback') return null
+  if (!isFinished(status) || completedAt === null || at > completedAt) return null
+  const since = `${status}, which it was not when this was asked for`
+  return { action: kind, code: 'EXECUTION_STATUS_CONFLICT', parameters: [executionId, since, kind] }
 }
 
 /** What the line has decided. */

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { ActionContext } from '../../src/engine/actions/action.ts'
 import { fingerprint } from '../../src/engine/fingerprint.ts'
-import { call, latch, run, startEngine } from './running-engine.ts'
+import { call, echo, ended, latch, run, seen, startEngine } from './running-engine.ts'
 
 t.test('a repeat of what nobody has answered yet waits for the answer', async (t) => {
   const reached = latch()
@@ -23,3 +23,32 @@ t.test('a repeat of what nobody has answered yet waits for the answer', async (t
   t.equal(repeat.replayed, true)
   t.equal(repeat.effective, repeat.execution.status === 'cancelled', 'it says what is, however long that takes')
 })
+
+t.test(
+  'what was asked for before the end of an execution does not make it live again beside the next of its key',
+  async (t) => {
+    const engine = await startEngine(t)
+    const { id: workflowId } = await engine.createWorkflow({ name: 'keyed', steps: [echo('a')] })
+    const start = async (rest: object) => (await engine.requestStart({ workflowId, ...rest })).execution.id
+    const late = async (executionId: string): Promise<string> => {
+      const payload = { checkpointIndex: 0, resume: true }
+      const requestId = crypto.randomUUID()
+      await engine.store.insertInbox({ executionId, kind: 'rollback', name: null, payload, requestId, at: 0 })
+      return requestId
+    }
+    const keyed = await start({ executionKey: 'order-1' })
+    await ended(engine, keyed)
+    const requestId = await late(keyed)
+    const { data } = await seen(engine, keyed, 'control.refused')
+    t.match(data, { requestId, code: 'EXECUTION_STATUS_CONFLICT', action: 'rollback' })
+    t.match(
+      await engine.rollback(keyed, { checkpointIndex: 0, resume: true }),
+      { effective: true },
+      'asked again, it is done',
+    )
+    const free = await start({})
+    await ended(engine, free)
+    await late(free)
+    await seen(engine, free, 'execution.rolled_back')
+  },
+)
