@@ -9,8 +9,8 @@ export interface Clock {
   now(): number
   /** Time that only goes forward, from an arbitrary start: for leases and durations. */
   monotonic(): number
-  /** Corrects `now()` by what the database said its time was while `monotonic()` was `at`. */
-  synchronise(databaseNow: number, at: number): void
+  /** Corrects `now()` by what the database said its time was while `monotonic()` was `at`, give or take `within`. */
+  synchronise(databaseNow: number, at: number, within: number): void
   /** Calls back once, `delayMs` from now. Keeps no process alive. */
   after(delayMs: number, callback: () => void): Timer
   /** Calls back once in a later turn of the event loop, when what is due now has had its turn. */
@@ -52,11 +52,13 @@ export class SystemClock implements Clock {
     return performance.now()
   }
 
-  synchronise(databaseNow: number, at: number): void {
+  synchronise(databaseNow: number, at: number, within: number): void {
+    const said = databaseNow - at
     // Only what the database said may hold the time back: this machine's clock can be minutes ahead.
     if (!this.#isSynchronised) this.#latest = 0
+    // What a slow round trip does not contradict is better known already: its middle was 360 ms wrong on a busy machine.
+    this.#offset = this.#isSynchronised ? Math.min(Math.max(this.#offset, said - within), said + within) : said
     this.#isSynchronised = true
-    this.#offset = databaseNow - at
   }
 
   after(delayMs: number, callback: () => void): Timer {

@@ -167,7 +167,7 @@ export class Ownership {
     const after = clock.monotonic()
     this.#leaseUntil = before + leaseMs
     this.#performUntil = before + (leaseMs * 2) / 3
-    clock.synchronise(databaseNow, (before + after) / 2)
+    clock.synchronise(databaseNow, (before + after) / 2, (after - before) / 2)
     if (!this.#hasLapsed || this.#owned === null) return
     this.#hasLapsed = false
     this.#owned.performAgain()
