@@ -138,8 +138,8 @@ t.test('no file in src has more than 300 lines', async (t) => {
 })
 
 t.test('files are named in kebab-case after what they hold; there are no buckets', async (t) => {
-  const buckets = /(^|[/-])(utils?|helpers?|common|managers?|types?|misc|shared|lib)(\.test)?(\.ts$|\/)/
-  const kebab = /^([a-z0-9]+(-[a-z0-9]+)*\/)*[a-z0-9]+(-[a-z0-9]+)*(\.test)?\.ts$/
+  const buckets = /(^|[/-])(utils?|helpers?|common|managers?|types?|misc|shared|lib)(\.(test|faults))?(\.ts$|\/)/
+  const kebab = /^([a-z0-9]+(-[a-z0-9]+)*\/)*[a-z0-9]+(-[a-z0-9]+)*(\.(test|faults))?\.ts$/
   const files = ['src', 'test', 'perf', 'examples', 'openapi'].flatMap((folder) =>
     modulesIn(path.join(root, folder)).map(({ file }) => file),
   )

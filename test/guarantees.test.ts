@@ -33,7 +33,7 @@ t.test('every test of kills, faults, the model, deployments and simulations is o
   )
   const files = folders.flatMap((folder) =>
     readdirSync(path.join(root, 'test', folder))
-      .filter((name) => name.endsWith('.test.ts'))
+      .filter((name) => /\.(test|faults)\.ts$/.test(name))
       .map((name) => `test/${folder}/${name}`),
   )
   t.ok(files.length > folders.length)

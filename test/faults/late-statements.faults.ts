@@ -1,6 +1,6 @@
 /**
  * Registrations, heartbeats and claims that PostgreSQL performs when the node that sent them has given them up: it has sent
- * others, or has died and lives anew. See connections.test.ts for flushes, starts and signals.
+ * others, or has died and lives anew. See connections.faults.ts for flushes, starts and signals.
  */
 import t, { type Test } from 'tap'
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
