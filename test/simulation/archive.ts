@@ -12,6 +12,8 @@ export class Archive {
   readonly rows = new Map<string, StoredRow>()
   /** Whose rows retention has removed. */
   readonly retired = new Set<string>()
+  /** By how many commits each execution was there. */
+  readonly #there = new Map<string, number>()
   readonly #server: Server
   readonly #fault: Fault
 
@@ -32,6 +34,7 @@ export class Archive {
       for (let next = events.get(own.size + 1); next !== undefined; next = events.get(own.size + 1)) {
         own.set(next.seq, next)
         this.events.set(id, own)
+        if (next.seq === 1) this.#there.set(id, this.#server.commits)
       }
     }
     for (const [id, row] of this.rows) {
@@ -42,7 +45,9 @@ export class Archive {
 
   /** The newest commits are lost: so is what they brought, and what they removed is there again. */
   turnedBack(): void {
-    const { tables } = this.#server
+    const { tables, commits } = this.#server
+    // Of these the start is lost, and with it whatever retention had made of them.
+    for (const [id, there] of this.#there) if (there > commits) this.#forget(id)
     for (const [id, own] of this.events) {
       const there = tables.events.get(id)
       if (there === undefined || there.size === 0) {
@@ -77,6 +82,8 @@ export class Archive {
   #forget(id: string): void {
     this.events.delete(id)
     this.rows.delete(id)
+    this.retired.delete(id)
+    this.#there.delete(id)
   }
 
   #retire({ id, status, owner, parentExecutionId }: StoredRow): void {

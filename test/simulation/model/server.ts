@@ -172,6 +172,11 @@ export class Server {
     this.isUp = true
   }
 
+  /** How many commits stand that changed something. */
+  get commits(): number {
+    return this.#undo.length
+  }
+
   /** A replica that lacks the newest commits takes over. Answers how many were lost. */
   loseCommits(count: number): number {
     let lost = 0
