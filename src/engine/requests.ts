@@ -8,6 +8,7 @@ import type { JournalEvent, Refusal } from './core/event.ts'
 import type { RollbackPlan } from './core/rollback-plan.ts'
 import { isFinished } from './core/state.ts'
 import { fingerprint } from './fingerprint.ts'
+import type { Mailbox } from './history.ts'
 import type { ControlPayload } from './inbox-fact.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
 
@@ -132,19 +133,29 @@ export class Requests {
     payload: Json,
     idempotencyKey: string | undefined,
   ): Promise<{ replayed: boolean }> {
-    const { store, history, settings } = this.#parts
+    const { settings } = this.#parts
     const bytes = Buffer.byteLength(JSON.stringify(payload))
     if (bytes > settings.maxPayloadBytes)
       throw new CairnError('PAYLOAD_TOO_LARGE', ['signal', bytes, settings.maxPayloadBytes])
     const post = { kind: 'signal', name, payload, route: `signal ${executionId}`, key: idempotencyKey } as const
     // A signal that was taken is repeated without being counted again.
     if ((await this.repeated(post)) !== null) return { replayed: true }
-    const { untaken, signalFaults } = await history.mailbox(executionId)
+    const { signalFaults } = await this.#roomForSignal(executionId)
     const faults = signalFaults(name, payload)
     if (faults.length > 0) throw new CairnError('SIGNAL_INVALID', [name, executionId], { faults })
-    const waiting = untaken + (await store.countSignals(executionId))
-    if (waiting >= MOST_SIGNALS) throw new CairnError('SIGNALS_FULL', [executionId, waiting])
     return this.post(executionId, post)
+  }
+
+  /** SIGNALS_FULL. Signals go from the inbox to the mailbox meanwhile: what is counted first in one may be counted in the other again. */
+  async #roomForSignal(executionId: string): Promise<Mailbox> {
+    const { store, history } = this.#parts
+    for (let inInbox = await store.countSignals(executionId); ; ) {
+      const mailbox = await history.mailbox(executionId)
+      if (mailbox.untaken + inInbox < MOST_SIGNALS) return mailbox
+      inInbox = await store.countSignals(executionId)
+      const waiting = mailbox.untaken + inInbox
+      if (waiting >= MOST_SIGNALS) throw new CairnError('SIGNALS_FULL', [executionId, waiting])
+    }
   }
 
   /** What was posted under its key before, or null. IDEMPOTENCY_KEY_REUSED when that was something else. */
