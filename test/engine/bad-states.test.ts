@@ -73,11 +73,10 @@ t.test('each bad state quarantines its own execution, and a retry goes on when i
   }
 })
 
-const signalTo = (executionId: string) =>
-  ({
-    ...{ executionId, kind: 'signal', name: 'go', payload: 7 },
-    ...{ requestId: crypto.randomUUID(), at: Date.now() },
-  }) as const
+const signalTo = (executionId: string) => {
+  const requestId = crypto.randomUUID()
+  return { executionId, kind: 'signal', name: 'go', payload: 7, requestId, at: Date.now() } as const
+}
 
 t.test('what a child came to while its parent was out of service is known after the retry', async (t) => {
   const { url: databaseUrl, sql } = await open(t)

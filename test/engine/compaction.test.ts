@@ -81,23 +81,23 @@ t.test('a rollback goes to any kept checkpoint and not beyond, and compaction go
   const held = latch<string>()
   const first = await startEngine(t, { hold: () => held.promise, stay: never }, options)
   const definition = { checkpoints: { keep: 5, compact: true } }
-  const id = await run(first, [...fill('a', 60), call('hold'), ...fill('b', 150), call('stay')], { definition })
-  await seen(first, id, 'step.completed', 'a59')
+  const id = await run(first, [...fill('a', 30), call('hold'), ...fill('b', 110), call('stay')], { definition })
+  await seen(first, id, 'step.completed', 'a29')
   const before = await compactedBeyond(first, id, 10)
 
   const oldest = (await first.listCheckpoints(id))[0]!
-  t.equal(oldest.stepId, 'a55')
+  t.equal(oldest.stepId, 'a25')
   await first.rollbackToCheckpoint(id, oldest.index)
   t.same(
     (await first.listCheckpoints(id)).map(({ stepId }) => stepId),
-    ['a55'],
+    ['a25'],
     'what was not kept before it is not kept again',
   )
   await t.rejects(first.rollbackToCheckpoint(id, oldest.index - 1), { code: 'CHECKPOINT_GONE' })
   await t.rejects(first.getCheckpoint(id, oldest.index - 1), { code: 'CHECKPOINT_GONE' })
   held.open('on')
   await first.resumeExecution(id)
-  await seen(first, id, 'step.completed', 'b149')
+  await seen(first, id, 'step.completed', 'b109')
   await compactedBeyond(first, id, before)
   await first.stop()
 
