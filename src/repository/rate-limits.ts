@@ -1,6 +1,5 @@
-import { CairnError } from '../errors.ts'
 import type { Database } from './connection.ts'
-import type { Page } from './cursor.ts'
+import { type Page, pageBy, positionIn } from './cursor.ts'
 
 /*
  * When calls of a key may begin, for all nodes: a row a key, changed by one statement, by the database's clock.
@@ -194,7 +193,7 @@ export async function listRateLimits(
   limit: number,
   cursor?: string,
 ): Promise<Page<RateLimitView>> {
-  const [afterScope, afterKey] = positionIn(cursor)
+  const [afterScope, afterKey] = positionIn(cursor, ['text', 'text']) ?? [null, null]
   const { rows } = await pool.query<Row>(
     `SELECT r.scope, r.key, r.calls, r.period_ms, r.burst, r.asked_at, r.granted_at, nullif(greatest(t.now,
         r.tat - (r.burst - 1) * ${intervalSql('r')},
@@ -206,30 +205,11 @@ export async function listRateLimits(
      ORDER BY r.scope COLLATE "C", r.key COLLATE "C" LIMIT $6`,
     [namespace, scope ?? null, key ?? null, afterScope, afterKey, limit + 1],
   )
-  return pageOf(rows.map(toView), limit)
+  return pageBy(rows, limit, positionOf, toView)
 }
 
-/** Cuts views, of which one more than `limit` was read, into a page. */
-export function pageOf(views: readonly RateLimitView[], limit: number): Page<RateLimitView> {
-  const items = views.slice(0, limit)
-  const last = views.length > limit ? items.at(-1)! : null
-  const nextCursor = last && Buffer.from(JSON.stringify([last.scope, last.key])).toString('base64url')
-  return { items, nextCursor }
-}
-
-/** The scope and key after which the page begins; nulls without a cursor, CURSOR_INVALID for what no list gave out. */
-export function positionIn(cursor: string | undefined): readonly [string, string] | readonly [null, null] {
-  if (cursor === undefined) return [null, null]
-  try {
-    const position: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-    const isText = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0')
-    if (Array.isArray(position) && position.length === 2 && position.every(isText))
-      return position as unknown as [string, string]
-  } catch {
-    // It is none.
-  }
-  throw new CairnError('CURSOR_INVALID')
-}
+/** By which the list is ordered. */
+export const positionOf = ({ scope, key }: Pick<RateLimitView, 'scope' | 'key'>): readonly string[] => [scope, key]
 
 const toMs = (time: number): number => Math.ceil(time / 1000)
 

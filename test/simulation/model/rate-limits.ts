@@ -1,11 +1,11 @@
+import { type Page, pageBy, positionIn } from '../../../src/repository/cursor.ts'
 import {
   ABANDONED_AFTER_MS,
   FARTHEST_MS,
   givenBy,
   intervalOf,
   nameOf,
-  pageOf,
-  positionIn,
+  positionOf,
   type RateLimitFilter,
   type RateLimitView,
   type TurnsAsked,
@@ -61,21 +61,18 @@ function answered(present: RateLimitRow | undefined, ask: TurnsAsked, now: numbe
 
 export const listRateLimits = (filter: RateLimitFilter, limit: number, cursor: string | undefined) => {
   const { namespace = 'default', scope, key } = filter
-  const [afterScope, afterKey] = positionIn(cursor)
+  const [afterScope, afterKey] = positionIn(cursor, ['text', 'text']) ?? []
   const isMeant = (row: RateLimitRow): boolean =>
     row.namespace === namespace && (scope ?? row.scope) === row.scope && (key ?? row.key) === row.key
   const isAfter = (row: RateLimitRow): boolean =>
-    afterScope === null || row.scope > afterScope || (row.scope === afterScope && row.key > afterKey)
+    afterScope === undefined || row.scope > afterScope || (row.scope === afterScope && row.key > afterKey!)
   const order = (a: RateLimitRow, b: RateLimitRow): number =>
     a.scope === b.scope ? (a.key < b.key ? -1 : 1) : a.scope < b.scope ? -1 : 1
   return function* list(transaction: { now: number }, { rateLimits }: { rateLimits: Map<string, RateLimitRow> }) {
     const now = microseconds(transaction.now)
     const rows = [...rateLimits.values()].filter((row) => isMeant(row) && isAfter(row)).sort(order)
-    return pageOf(
-      rows.slice(0, limit + 1).map((row) => viewOf(row, now)),
-      limit,
-    )
-  } satisfies Statement<ReturnType<typeof pageOf>>
+    return pageBy(rows, limit, positionOf, (row) => viewOf(row, now))
+  } satisfies Statement<Page<RateLimitView>>
 }
 
 const toMs = (time: number): number => Math.ceil(time / 1000)
