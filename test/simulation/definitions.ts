@@ -54,6 +54,7 @@ export const posted: fc.Arbitrary<Posted> = fc
         name: 'random',
         steps: named,
         checkpoints: { keep, compact },
+        variables: { [COUNTER]: 0 },
         ...(timeoutMs !== null && { timeoutMs }),
         ...(own && { concurrency: own }),
         ...(priority !== null && { priority }),
@@ -289,6 +290,21 @@ function calling(
   }
 }
 
+/** Counts the sets that have counted, by one each. */
+export const COUNTER = 'counter'
+
+/** One that sets a constant, or two at once that count: each sees what those before it have counted, whichever is before. */
+function settingOf(id: string, value: number, naming: Naming): Named {
+  if (!naming.hasRaces) return { id, type: 'set', config: { variables: { [`v${value}`]: '{{ input.n }}' } } }
+  naming.isTimed = true
+  const one = () => ({
+    id: `s${naming.next++}`,
+    type: 'set',
+    config: { variables: { [COUNTER]: `{{ ${COUNTER} + 1 }}` } },
+  })
+  return { id, type: 'parallel', config: { steps: [one(), one()] } }
+}
+
 const singles = ['set', 'wait', 'wait_until', 'approval', 'wait_for_signal', 'emit', 'complete'] as const
 type Single = Extract<Draft, { type: (typeof singles)[number] }>
 
@@ -298,7 +314,7 @@ const isSingle = (draft: Draft): draft is Single => (singles as readonly string[
 function singleOf(id: string, draft: Single, naming: Naming): Named {
   switch (draft.type) {
     case 'set':
-      return { id, type: 'set', config: { variables: { [`v${draft.value}`]: '{{ input.n }}' } } }
+      return settingOf(id, draft.value, naming)
     case 'wait':
       return { id, type: 'wait', config: { durationMs: draft.value } }
     case 'wait_until':

@@ -1,9 +1,10 @@
 import type { Plan } from '../../src/definition/plan.ts'
 import { effectiveRanges, fold } from '../../src/engine/core/fold.ts'
-import { bodyPath, createState, type ExecutionState } from '../../src/engine/core/state.ts'
+import { bodyPath, createState, type ExecutionState, stepIdOf } from '../../src/engine/core/state.ts'
 import { planOf } from '../../src/engine/core/turn.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
 import type { Archive } from './archive.ts'
+import { COUNTER } from './definitions.ts'
 import { Kinship } from './kinship.ts'
 import { toEvent } from './model/reads.ts'
 import type { Server } from './model/server.ts'
@@ -87,6 +88,7 @@ export class Mirror {
     if (path !== null) this.#expectFinally(path)
     if (type === 'step.started') this.started.set(path!, seq)
     if (type === 'step.completed') this.#complete(path!)
+    if (type === 'step.completed') this.#count(row)
     if (row.percentage < this.#percentage) {
       this.#fault('progress never falls', `from ${this.#percentage} to ${row.percentage} at seq ${seq} (${type})`)
     }
@@ -129,6 +131,15 @@ export class Mirror {
     const key = `${this.state.generation}/${path}`
     if (this.completed.has(key)) this.#fault('a completed step is never performed again', `${path} completes twice`)
     this.completed.add(key)
+  }
+
+  /** What a `set` makes of a variable is made of what it was right before. */
+  #count({ seq, path, text }: EventRow): void {
+    if (this.plan.steps.get(stepIdOf(path!))?.type !== 'set') return
+    const counted = JSON.parse(text).output?.[COUNTER]
+    const before = this.state.variables[COUNTER] as number
+    if (counted !== undefined && counted !== before + 1)
+      this.#fault('no update of a variable is lost', `${path} makes ${counted} of ${before} at seq ${seq}`)
   }
 
   #rollBack(row: EventRow): void {

@@ -295,4 +295,13 @@ export const mutants: readonly Mutant[] = [
     from: 'if (!this.#isStopped) await this.#rest()\n      this.#takeBack(groups)',
     to: "for (const { callers } of groups) for (const { answer } of callers) answer({ type: 'granted', afterMs: 0 })",
   },
+  {
+    name: 'what steps evaluate that go on at once is blind to each other',
+    file: 'src/engine/executor.ts',
+    from: 'this.#facts.ask(command)',
+    to: `{
+      const fact = answerTo(command, this, this.#state, this.#room.bounds(this.#state), this.#services.clock)
+      if (fact !== null) this.#facts.push(fact, undefined)
+    }`,
+  },
 ]
