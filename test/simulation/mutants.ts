@@ -100,7 +100,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/engine/core/steps/try.ts',
     from: "isOpen('finally')) return restartStep(turn, plan.finally, at('finally'))",
     to: "isOpen('finally')) return reach(turn, plan.finally, at('finally'), step.data)",
-    seed: 3,
+    seed: 10,
   },
   {
     name: 'the outcome of an unanswered flush is decided by reading: what is not there is sent as a new one',
