@@ -9,6 +9,7 @@ import type { Compensating, ExecutionError, Refusal, RolledBack, SlotRefused } f
 import { pending } from './pending.ts'
 import {
   askForLost,
+  beforeStart,
   concurrencyLimit,
   concurrencyTimeout,
   giveBack,
@@ -16,16 +17,16 @@ import {
   isAwaited,
   loseAll,
   mustRegain,
+  refuse,
   regained,
   regroupedSlots,
-  slotTimers,
   take,
 } from './slots.ts'
 import { type ExecutionState, isFinished } from './state.ts'
 import { askAnew } from './steps/approval.ts'
 import { askAgain, cancel, fail, failComposite, isOpen, proceed, proceedPending, reach, restart } from './steps/step.ts'
 import { giveUpDeadline, resetTimers, setDeadline, shiftTimes, stopDeadline, stopTimers } from './timeouts.ts'
-import { planOf, type Turn } from './turn.ts'
+import { isPaused, planOf, type Turn } from './turn.ts'
 
 /*
  * An execution and its ways:
@@ -67,7 +68,7 @@ export function resume(turn: Turn): void {
   state.requested = null
   state.pauseRequest = null
   state.status = state.startedAt === null ? 'pending' : 'running'
-  if (state.startedAt === null) return void turn.commands.push(...slotTimers(state))
+  if (state.startedAt === null) return void turn.commands.push(...beforeStart(state))
   if (wasPaused) {
     setDeadline(turn, state.timeoutLeftMs)
     tellAll(turn, 'resume')
@@ -229,7 +230,11 @@ export function slotRefused(turn: Turn, path = '', refused: SlotRefused): void {
     timeoutMs === undefined ? concurrencyLimit(path, refused, slot) : concurrencyTimeout(path, timeoutMs, slot)
   if (outcome === 'cancel') return void turn.commands.push({ type: 'cancel', reason: error.message })
   const step = state.steps.get(path)
-  if (path === '' || step === undefined) return void turn.commands.push({ type: 'fail', error })
+  if (path === '' || step === undefined) {
+    refuse(turn, slot, error)
+    if (!isPaused(state)) turn.commands.push(...beforeStart(state))
+    return
+  }
   const plan = planOf(turn.plan, step)
   if (plan.type === 'action') fail(turn, plan, step, error)
   else failComposite(turn, plan, step, error)

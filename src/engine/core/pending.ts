@@ -2,7 +2,7 @@ import type { Plan } from '../../definition/plan.ts'
 import { ending } from './aftermath.ts'
 import { questionsTo } from './children.ts'
 import type { Command } from './command.ts'
-import { slotTimers, unasked } from './slots.ts'
+import { beforeStart, slotTimers, unasked } from './slots.ts'
 import { type ExecutionState, isFinished, type StepState } from './state.ts'
 import { isUndecided, needsSlot, questionOf } from './steps/step.ts'
 import { timerOf } from './timeouts.ts'
@@ -14,7 +14,7 @@ import { isHeld, planOf } from './turn.ts'
  */
 export function pending(plan: Plan, state: ExecutionState): readonly Command[] {
   if (isFinished(state.status) || state.status === 'paused') return []
-  if (state.startedAt === null) return slotTimers(state)
+  if (state.startedAt === null) return beforeStart(state)
   const commands: Command[] = []
   if (state.deadline !== null) {
     commands.push({ type: 'set_timer', timer: 'execution_timeout', path: '', dueAt: state.deadline })

@@ -1,5 +1,6 @@
 import type { Plan } from '../../definition/plan.ts'
 import { openApprovals } from './approvals.ts'
+import type { Command } from './command.ts'
 import type { ExecutionError, Queued, SlotRefused } from './event.ts'
 import type { ExecutionState, StepState } from './state.ts'
 import type { Turn } from './turn.ts'
@@ -24,6 +25,8 @@ export interface Slot {
   /** When the wait for it ends, if it does by itself. */
   dueAt?: number
   isHeld: boolean
+  /** The execution may not wait for it: it fails with this before it has started, at `resume` when it is paused. */
+  refusal?: ExecutionError
   /** Who has it stands within the step already: the whole execution is held until it has it again. */
   regains?: true
 }
@@ -88,6 +91,16 @@ export const slotTimers = (state: ExecutionState) =>
       ? [{ type: 'set_timer', timer: 'slot', path, dueAt: slot.dueAt } as const]
       : [],
   )
+
+/** What an execution that has not started is held up by: the wait for its slot, or that it may not have it. */
+export const beforeStart = (state: ExecutionState): readonly Command[] =>
+  state.slot?.refusal === undefined ? slotTimers(state) : [{ type: 'fail', error: state.slot.refusal }]
+
+/** It is told that it may not wait any longer. */
+export function refuse(turn: Turn, slot: Slot, error: ExecutionError): void {
+  stopWaiting(turn, '', slot)
+  slot.refusal = error
+}
 
 /** They are taken down; their due times stay in the state. */
 export function stopSlotTimers(turn: Turn): void {
@@ -264,7 +277,7 @@ export interface QueuedFor {
 
 /** It stands in a line; nobody knows for how long. */
 export const isQueued = (slot: Slot | undefined): slot is Slot =>
-  slot !== undefined && !slot.isHeld && slot.ticket !== 0
+  slot !== undefined && !slot.isHeld && slot.ticket !== 0 && slot.refusal === undefined
 
 export function queuedFor(slot: Slot | undefined): { readonly queued?: QueuedFor } {
   if (!isQueued(slot)) return {}

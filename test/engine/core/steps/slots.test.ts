@@ -163,6 +163,23 @@ t.test('an execution that needs a slot starts with it, and gives it back at its 
   refused.checkReplay(t)
 })
 
+t.test('an execution that is refused its slot while it is paused fails at resume', async (t) => {
+  const d = new Driver([a('x')], { definition: { concurrency: {} } })
+  d.fact({ type: 'execution.queued', data: { scope: 'workflow:w', key: '', limit: 1, onLimit: 'reject' } })
+  d.fact({ type: 'execution.pause_requested', data: {} })
+  d.fact({ type: 'slot.refused', data: { ticket: 1, holders: ['h'], outcome: 'fail' } })
+  t.equal(d.state.status, 'paused')
+  t.same(d.pending(), [])
+  d.checkReplay(t)
+  d.fact({ type: 'execution.resumed', data: {} })
+  t.match(d.state, {
+    status: 'failed',
+    error: { type: 'ConcurrencyLimit', details: { holders: ['h'] } },
+    slot: undefined,
+  })
+  d.checkReplay(t)
+})
+
 t.test('a retry has its slots again before anything goes on', async (t) => {
   const section = seq('s', [a('x'), a('y')], { concurrency: {} })
   const d = new Driver([section], { definition: { concurrency: { scope: 'whole' } } })
