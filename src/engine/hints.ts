@@ -242,13 +242,12 @@ export class Hints {
     const { node, notifications, feed, owned, log, clock } = this.#options
     this.#sentAt = clock.monotonic()
     const isWatched = (id: string): boolean => feed.isWatched(id) && !owned.has(id)
-    const { notifications: sent, inboxes: posted, isClaimable } = this.#outbox.take(isWatched)
-    // What is ours by now has been, or will be, read here.
-    const inboxes = posted.filter((id) => !owned.has(id))
+    const { notifications: sent, inboxes, isClaimable } = this.#outbox.take(isWatched)
     if (this.#isListening && sent.some(({ channel }) => channel === commonChannel)) this.#isUnheard = true
     try {
       if (sent.length > 0) await notifications.notify(sent)
-      for (let i = 0; i < inboxes.length; i += INBOXES) await notifications.notifyOwners(inboxes.slice(i, i + INBOXES))
+      for (let i = 0; i < inboxes.length; i += INBOXES)
+        await notifications.notifyOwners(node, inboxes.slice(i, i + INBOXES))
       if (isClaimable) await notifications.notifyClaimer(node)
     } catch (error) {
       this.#isUnheard = false

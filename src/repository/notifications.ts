@@ -34,17 +34,18 @@ async function notify({ pool }: Database, notifications: readonly Notification[]
 }
 
 /**
- * Tells the nodes that own these executions, each of its own: `{"inbox": [ids]}`. What nobody owns costs no notification.
+ * Tells the nodes that own these executions, each of its own: `{"inbox": [ids]}`. What nobody owns, or `node` itself by now, costs no
+ * notification.
  * At most 200, or the payload may be too long.
  */
-async function notifyOwners({ pool }: Database, executionIds: readonly string[]): Promise<void> {
+async function notifyOwners({ pool }: Database, node: string, executionIds: readonly string[]): Promise<void> {
   await pool.query(
     `WITH ${relaxed}, owners AS (
        SELECT owner, json_agg(id) AS ids FROM workflow_executions
-       WHERE id = ANY ($1::uuid[]) AND owner IS NOT NULL GROUP BY owner
+       WHERE id = ANY ($1::uuid[]) AND owner <> $3::uuid GROUP BY owner
      )
      SELECT count(pg_notify($2 || owner::text, json_build_object('inbox', ids)::text)) FROM relaxed, owners`,
-    [executionIds, channelOf('')],
+    [executionIds, channelOf(''), node],
   )
 }
 
@@ -62,7 +63,7 @@ async function notifyClaimer({ pool }: Database, node: string): Promise<void> {
 /** How the nodes on one database hint each other. */
 export const createNotifications = (database: Database) => ({
   notify: (notifications: readonly Notification[]) => notify(database, notifications),
-  notifyOwners: (executionIds: readonly string[]) => notifyOwners(database, executionIds),
+  notifyOwners: (node: string, executionIds: readonly string[]) => notifyOwners(database, node, executionIds),
   notifyClaimer: (node: string) => notifyClaimer(database, node),
   /** A listener for a node's own channel and the common one; not connected before its start(). */
   openListener: (node: string, events: ListenerEvents): Listener =>

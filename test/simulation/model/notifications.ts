@@ -60,9 +60,9 @@ export function modelNotifications(office: PostOffice, wire: Wire, body: Body): 
       wire.send(function* notify() {
         for (const notification of notifications) office.deliver(notification)
       }),
-    notifyOwners: (ids) =>
+    notifyOwners: (node, ids) =>
       wire.send(function* notifyOwners(_, { executions }) {
-        const owned = ids.filter((id) => executions.get(id)?.owner != null)
+        const owned = ids.filter((id) => (executions.get(id)?.owner ?? node) !== node)
         for (const [owner, inbox] of Map.groupBy(owned, (id) => executions.get(id)!.owner!)) {
           office.deliver({ channel: channelOf(owner), payload: JSON.stringify({ inbox }) })
         }
