@@ -21,6 +21,8 @@ interface Needed {
 export const SNAPSHOT_BYTES = 64 * 1024
 /** Of the state that events must outweigh where they go afterwards: a state that has only grown is written too. */
 const COMPACTING_SHARE = 0.5
+/** So much more must have come before the state is looked at again: looking costs its size, and together no more than the journal. */
+const NEXT_LOOK = 1.25
 
 /**
  * Writes an execution's snapshots, outside the flush: when the events since the last one outweigh the next, so that all snapshots
@@ -60,7 +62,10 @@ export class Snapshots {
     // A state that has only grown is as quickly read from its events; it is looked at again when they outweigh it.
     const share = this.#isCompacting ? COMPACTING_SHARE : 1
     this.#worthBytes = Math.max(this.#services.limits.snapshotBytes, share * roughBytes(snapshot))
-    if (this.#bytesSince < this.#worthBytes) return
+    if (this.#bytesSince < this.#worthBytes) {
+      this.#worthBytes = Math.max(this.#worthBytes, NEXT_LOOK * this.#bytesSince)
+      return
+    }
     this.#bytesSince = 0
     this.#isWriting = true
     const kept = keptCheckpoints(state)

@@ -81,7 +81,7 @@ t.test('a rollback goes to any kept checkpoint and not beyond, and compaction go
   const held = latch<string>()
   const first = await startEngine(t, { hold: () => held.promise, stay: never }, options)
   const definition = { checkpoints: { keep: 5, compact: true } }
-  const id = await run(first, [...fill('a', 30), call('hold'), ...fill('b', 110), call('stay')], { definition })
+  const id = await run(first, [...fill('a', 30), call('hold'), ...fill('b', 130), call('stay')], { definition })
   await seen(first, id, 'step.completed', 'a29')
   const before = await compactedBeyond(first, id, 10)
 
@@ -97,7 +97,7 @@ t.test('a rollback goes to any kept checkpoint and not beyond, and compaction go
   await t.rejects(first.getCheckpoint(id, oldest.index - 1), { code: 'CHECKPOINT_GONE' })
   held.open('on')
   await first.resumeExecution(id)
-  await seen(first, id, 'step.completed', 'b109')
+  await seen(first, id, 'step.completed', 'b129')
   await compactedBeyond(first, id, before)
   await first.stop()
 
