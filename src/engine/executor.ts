@@ -104,7 +104,7 @@ export class Executor implements WriterOutcomes {
   receive(items: readonly InboxItem[]): void {
     for (const item of items) {
       if (this.#phase !== 'live' || !this.#facts.isEmpty || !this.#facts.take(item)) continue
-      const answer = factOf(item, this.#state, this.#services.clock.now(), this.row.executionKey !== null)
+      const answer = factOf(item, this.#state, this.#services.clock.now())
       if (answer.type === 'fact') this.record(answer.fact, item)
       else void this.#rollBack(answer, item)
     }

@@ -24,14 +24,15 @@ export interface ControlPayload {
   readonly resume?: boolean
   readonly compensate?: boolean
   readonly seq?: number
+  /** The execution has an executionKey, and had not ended when this was asked for. */
+  readonly wasLive?: boolean
 }
 
-/** The fact that answers an item of the inbox in the present state. `hasKey`: the execution was started under an executionKey. */
+/** The fact that answers an item of the inbox in the present state. */
 export function factOf(
   item: InboxItem,
   state: ExecutionState,
   now: number,
-  hasKey: boolean,
 ): { readonly type: 'fact'; readonly fact: Fact } | RollbackRequest {
   const requestId = item.requestId ?? item.id
   if (item.kind === 'signal') {
@@ -42,7 +43,7 @@ export function factOf(
   if (item.kind === 'child_ended') return { type: 'fact', fact: childFact(item.payload as unknown as ChildEnd, state) }
   if (item.kind === 'approval') return decided(item, state, requestId)
   const payload = (item.payload ?? {}) as ControlPayload
-  const refusal = refusalOf(state, item.kind) ?? (hasKey ? overtaken(item, state) : null)
+  const refusal = refusalOf(state, item.kind) ?? overtaken(item.kind, payload, state)
   if (refusal !== null) return refused(refusal, requestId)
   if (item.kind === 'rollback') return rollbackOf(payload, state, requestId)
   const { reason } = payload
@@ -56,9 +57,12 @@ export function factOf(
  * It was asked for while the execution was live, which has ended since: another may have its executionKey by now, and this one must
  * not live again beside it. Who asks again is told so.
  */
-function overtaken({ kind, at }: InboxItem, { executionId, status, completedAt }: ExecutionState): Refusal | null {
-  if (kind !== 'retry' && kind !== 'rollback') return null
-  if (!isFinished(status) || completedAt === null || at > completedAt) return null
+function overtaken(
+  kind: ControlAction,
+  { wasLive }: ControlPayload,
+  { executionId, status }: ExecutionState,
+): Refusal | null {
+  if (wasLive !== true || !isFinished(status) || (kind !== 'retry' && kind !== 'rollback')) return null
   const since = `${status}, which it was not when this was asked for`
   return { action: kind, code: 'EXECUTION_STATUS_CONFLICT', parameters: [executionId, since, kind] }
 }

@@ -1,4 +1,4 @@
-import type { Json } from '../definition/json.ts'
+import type { Json, JsonObject } from '../definition/json.ts'
 import { CairnError, type ErrorCode, errors } from '../errors.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { IdempotencyKey, Keyed } from '../repository/idempotency.ts'
@@ -36,6 +36,8 @@ export interface Post {
   /** What the key is for. */
   readonly route: string
   readonly key: string | undefined
+  /** Goes along with the payload, and is nothing that the key is for. */
+  readonly beside?: JsonObject
 }
 
 export interface ControlAnswer {
@@ -72,6 +74,7 @@ export class Requests {
     const posted = await this.post(executionId, {
       ...{ kind: action, name: null, payload: withoutAbsent(payload) },
       ...{ key: idempotencyKey, route: `control ${executionId}` },
+      ...(view.executionKey !== null && !isFinished(view.status) && { beside: { wasLive: true } }),
     })
     const { requestId, replayed } = posted
     if (replayed && !(await this.#isUnanswered(executionId, requestId, action)))
@@ -168,8 +171,9 @@ export class Requests {
   async post(executionId: string, post: Post): Promise<{ requestId: string; replayed: boolean }> {
     const { store, clock } = this.#parts
     const requestId = clock.newId()
-    const { kind, name, payload } = post
-    const item = { executionId, kind, name, payload, requestId, at: clock.now() }
+    const { kind, name, payload, beside } = post
+    const sent = beside === undefined ? payload : { ...(payload as JsonObject), ...beside }
+    const item = { executionId, kind, name, payload: sent, requestId, at: clock.now() }
     const key = keyOf(post, item.at)
     if (key !== null) {
       const posted = await store.insertInboxKeyed(key, item)

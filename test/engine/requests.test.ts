@@ -30,15 +30,15 @@ t.test(
     const engine = await startEngine(t)
     const { id: workflowId } = await engine.createWorkflow({ name: 'keyed', steps: [echo('a')] })
     const start = async (rest: object) => (await engine.requestStart({ workflowId, ...rest })).execution.id
-    const late = async (executionId: string): Promise<string> => {
-      const payload = { checkpointIndex: 0, resume: true }
+    const late = async (executionId: string, wasLive: boolean): Promise<string> => {
+      const payload = { checkpointIndex: 0, resume: true, wasLive }
       const requestId = crypto.randomUUID()
       await engine.store.insertInbox({ executionId, kind: 'rollback', name: null, payload, requestId, at: 0 })
       return requestId
     }
     const keyed = await start({ executionKey: 'order-1' })
     await ended(engine, keyed)
-    const requestId = await late(keyed)
+    const requestId = await late(keyed, true)
     const { data } = await seen(engine, keyed, 'control.refused')
     t.match(data, { requestId, code: 'EXECUTION_STATUS_CONFLICT', action: 'rollback' })
     t.match(
@@ -48,7 +48,7 @@ t.test(
     )
     const free = await start({})
     await ended(engine, free)
-    await late(free)
+    await late(free, false)
     await seen(engine, free, 'execution.rolled_back')
   },
 )
