@@ -67,8 +67,8 @@ export async function keepResult(client: pg.ClientBase, key: string, result: str
 /** Makes the table, outside a transaction; another node may be making it too. */
 export async function createEffectsTable(client: pg.ClientBase): Promise<void> {
   await client.query(effectsTable.replace('TABLE', 'TABLE IF NOT EXISTS')).catch((error: { code?: string }) => {
-    // IF NOT EXISTS does not see a table that is being made at the same time: the catalogue's own keys do.
-    if (error.code === '23505' || error.code === '42P07') return
+    // IF NOT EXISTS does not see a table that is being made at the same time: the catalogue's own keys do, or its row type.
+    if (error.code === '23505' || error.code === '42P07' || error.code === '42710') return
     // Not allowed, or no schema to make it in.
     if (error.code === '42501' || error.code === '3F000') throw refusal(error as Error)
     throw error

@@ -175,7 +175,7 @@ t.test('a role that may not make the table is told what its owner has to run', a
 t.test('something else with the name of the table fails the step for good', async (t) => {
   const { fail, sql, payments } = await open(t)
   await sql('CREATE TYPE cairn_effects AS ENUM ()')
-  t.match(await fail(), { type: 'DatabaseError', retryable: false })
+  t.match(await fail(), { type: 'DatabaseError', retryable: false, message: /something has its name/ })
   t.equal(await payments(), 0)
 })
 
