@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { Json } from '../src/definition/json.ts'
 import { WorkflowEngine } from '../src/engine/engine.ts'
 import { noObserver, type Observer } from '../src/engine/observer.ts'
@@ -18,6 +19,9 @@ export const echoStep = (id: string, value: string): object => ({
 /** So many of them, one after the other. */
 export const echoSteps = (count: number, value = 'x'.repeat(OUTPUT_BYTES)): object[] =>
   Array.from({ length: count }, (_, i) => echoStep(`step-${i + 1}`, value))
+
+/** A text of so many bytes that PostgreSQL cannot make shorter: hexadecimal digits it would, by a tenth. */
+export const incompressible = (bytes: number): string => randomBytes(bytes).toString('base64').slice(0, bytes)
 
 /** Measures the real engine under one load in a fresh database. */
 export const measureEngine = (load: Load): Promise<Figures> =>

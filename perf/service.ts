@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
@@ -8,31 +8,39 @@ import { WebSocket } from 'ws'
 /** The service as an operator runs it, in a process of its own. */
 export interface Service {
   readonly url: string
+  readonly process: ChildProcess
   /** Memory that the process holds now, MiB; null where the system does not tell. */
   rssMiB(): Promise<number | null>
   stop(): Promise<void>
+  /** As `kill -9` does it. */
+  kill(): Promise<void>
 }
 
-/** Starts the service on a database and any port; resolves when it is ready. */
-export async function startService(databaseUrl: string, settings: Record<string, string> = {}): Promise<Service> {
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, '../src/main.ts')], {
+/** Starts the service on a database and any port, with options of Node; resolves when it is ready. */
+export async function startService(
+  databaseUrl: string,
+  settings: Record<string, string> = {},
+  options: readonly string[] = [],
+): Promise<Service> {
+  const child = spawn(process.execPath, [...options, path.join(import.meta.dirname, '../src/main.ts')], {
     env: { ...process.env, DATABASE_URL: databaseUrl, PORT: '0', CAIRN_SHUTDOWN_GRACE_MS: '0', ...settings },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const url = await new Promise<string>((resolve, reject) => {
-    const lines = createInterface(child.stdout).on('line', (line) => {
+    const lines = createInterface(child.stdout!).on('line', (line) => {
       const { msg, url } = JSON.parse(line) as { msg: string; url?: string }
       if (msg !== 'Cairn is ready' || url === undefined) return
       // It goes on to log, and nobody reads it.
       lines.close()
-      child.stdout.resume()
+      child.stdout!.resume()
       resolve(url)
     })
     ended.then(() => reject(new Error('The service ended before it was ready')))
   })
   return {
     url,
+    process: child,
     async rssMiB() {
       const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '')
       const kib = /VmRSS:\s+(\d+)/.exec(status)?.[1]
@@ -40,6 +48,10 @@ export async function startService(databaseUrl: string, settings: Record<string,
     },
     async stop() {
       child.kill('SIGTERM')
+      await ended
+    },
+    async kill() {
+      child.kill('SIGKILL')
       await ended
     },
   }
@@ -56,12 +68,27 @@ export class Clients {
   }
 
   async createWorkflow(definition: object): Promise<string> {
-    return (await this.#post('/api/workflows', definition)).id
+    return (await this.send<{ id: string }>('POST', '/api/workflows', definition)).id
   }
 
   /** Resolves when the start is durable; the id of the execution. */
   async start(workflowId: string, rest: object = {}): Promise<string> {
-    return (await this.#post('/api/workflows/executions', { workflowId, ...rest })).id
+    return (await this.send<{ id: string }>('POST', '/api/workflows/executions', { workflowId, ...rest })).id
+  }
+
+  get<T>(url: string): Promise<T> {
+    return this.send('GET', url)
+  }
+
+  /** The answer; an error when it is none of 2xx. */
+  async send<T>(method: 'GET' | 'POST' | 'PATCH', path: string, body?: object): Promise<T> {
+    const answer = await this.#pool.request({
+      ...{ path, method },
+      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    })
+    const text = await answer.body.text()
+    if (answer.statusCode >= 300) throw new Error(`${method} ${path} answered ${answer.statusCode}: ${text}`)
+    return JSON.parse(text) as T
   }
 
   /** Follows an execution from its beginning on over a socket of its own. */
@@ -79,14 +106,6 @@ export class Clients {
 
   close(): Promise<void> {
     return this.#pool.close()
-  }
-
-  async #post(url: string, body: object): Promise<{ id: string }> {
-    const headers = { 'content-type': 'application/json' }
-    const answer = await this.#pool.request({ path: url, method: 'POST', headers, body: JSON.stringify(body) })
-    const text = await answer.body.text()
-    if (answer.statusCode !== 201) throw new Error(`${url} answered ${answer.statusCode}: ${text}`)
-    return JSON.parse(text) as { id: string }
   }
 }
 
