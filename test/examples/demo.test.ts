@@ -5,7 +5,8 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 import { pipeline } from '../../examples/demo/definitions.ts'
 import { createTestDatabase } from '../harness/database.ts'
-import { freePort, root, run, startService } from './program.ts'
+import { freePort } from '../harness/free-port.ts'
+import { root, run, startService } from './program.ts'
 
 t.test('its workflow is the one that README shows', async (t) => {
   const readme = readFileSync(path.join(root, 'README.md'), 'utf8')

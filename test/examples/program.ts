@@ -1,6 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
@@ -71,12 +69,3 @@ export async function spawnService(t: Test, given: Record<string, string>): Prom
 /** The address of a service that is started for the test; see spawnService. */
 export const startService = async (t: Test, given: Record<string, string>): Promise<string> =>
   (await spawnService(t, given)).url
-
-/** A port that nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
-import { freePort } from '../examples/program.ts'
+import { freePort } from '../harness/free-port.ts'
 import { withClient } from '../harness/server.ts'
 
 /** The program, or null on a machine that has none. Debian keeps it where only root's PATH leads. */

@@ -3,8 +3,9 @@ import t, { type Test } from 'tap'
 import type { AgentOptions } from '../../../src/engine/actions/agent-protocol.ts'
 import { createAiAgentCall } from '../../../src/engine/actions/ai-agent-call.ts'
 import { Secrets } from '../../../src/engine/secrets.ts'
+import { freePort } from '../../harness/free-port.ts'
 import { attempt, contextOf, failure } from './attempt.ts'
-import { listen, type Received, sendJson, vacantPort } from './loopback.ts'
+import { listen, type Received, sendJson } from './loopback.ts'
 
 const schema = {
   type: 'object',
@@ -191,7 +192,7 @@ t.test('a content filter that stopped the answer is a failure', async (t) => {
 })
 
 t.test('a connection that fails is worth another attempt and tells the system code', async (t) => {
-  const { action } = await stub(t, () => {}, { baseUrl: `http://127.0.0.1:${await vacantPort()}/v1` })
+  const { action } = await stub(t, () => {}, { baseUrl: `http://127.0.0.1:${await freePort()}/v1` })
   t.match(await failure(action, { agent: 'writer', prompt: 'x' }), {
     type: 'AgentError',
     retryable: true,

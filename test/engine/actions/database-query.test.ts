@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { createDatabaseQuery, type DataSourceOptions } from '../../../src/engine/actions/database-query.ts'
 import { createTestDatabase } from '../../harness/database.ts'
+import { freePort } from '../../harness/free-port.ts'
 import { attempt, failure } from './attempt.ts'
-import { vacantPort } from './loopback.ts'
 
 const open = async (t: Test, options: Partial<DataSourceOptions> = {}, maxBytes = 1_048_576) => {
   const { url } = await createTestDatabase(t)
@@ -212,7 +212,7 @@ t.test('more rows than an output may take are a PayloadTooLarge', async (t) => {
 })
 
 t.test('a server that is not there is a ConnectionError with the system code', async (t) => {
-  const dataSources = { main: { url: `postgres://u:hunter2@127.0.0.1:${await vacantPort()}/d` } }
+  const dataSources = { main: { url: `postgres://u:hunter2@127.0.0.1:${await freePort()}/d` } }
   const { action, close } = createDatabaseQuery({ dataSources, maxBytes: 1_000 })
   t.teardown(close)
   const error = await failure(action, { dataSource: 'main', query: 'SELECT 1' })

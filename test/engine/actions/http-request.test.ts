@@ -5,8 +5,9 @@ import t, { type Test } from 'tap'
 import type { HttpOptions } from '../../../src/engine/actions/http-connections.ts'
 import { createHttpRequest } from '../../../src/engine/actions/http-request.ts'
 import { Secrets } from '../../../src/engine/secrets.ts'
+import { freePort } from '../../harness/free-port.ts'
 import { attempt, contextOf, failure } from './attempt.ts'
-import { listen, sendJson, vacantPort } from './loopback.ts'
+import { listen, sendJson } from './loopback.ts'
 
 const open = (t: Test, options: HttpOptions = { allowPrivateNetwork: true }, secrets = new Secrets()) => {
   const { action, close } = createHttpRequest({ ...options, secrets, maxBytes: 1_048_576 })
@@ -274,7 +275,7 @@ t.test('connections that fail are retryable and tell the system code', async (t)
     response.destroy()
   })
   const http = open(t)
-  t.match(await failure(http, { url: `http://127.0.0.1:${await vacantPort()}` }), {
+  t.match(await failure(http, { url: `http://127.0.0.1:${await freePort()}` }), {
     type: 'ConnectionError',
     retryable: true,
     cause: { type: 'ECONNREFUSED' },
