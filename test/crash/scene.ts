@@ -69,9 +69,12 @@ export async function deadAreSwept({ sql }: Scene): Promise<void> {
   await sql('DELETE FROM nodes')
 }
 
-/** Another process takes the execution to its end, and everything is as if nobody had died. */
-export async function goesOn(t: Test, scene: Scene): Promise<void> {
-  const survivor = await survivorOf(t, scene)
+/**
+ * Another process takes the execution to its end, and everything is as if nobody had died. With a short lease (ms) of its own it
+ * soon notices that one has run out.
+ */
+export async function goesOn(t: Test, scene: Scene, leaseMs?: number): Promise<void> {
+  const survivor = await survivorOf(t, scene, leaseMs)
   const history = await drive(survivor, scene.executionId)
   const execution = await agreed(t, scene, survivor, history)
   t.equal(execution.status, 'completed')
@@ -86,8 +89,8 @@ export async function endsElsewhere(t: Test, scene: Scene) {
   return { survivor, history, execution: await agreed(t, scene, survivor, history) }
 }
 
-async function survivorOf(t: Test, { databaseUrl, ledger }: Scene): Promise<WorkflowEngine> {
-  const survivor = scenarioEngine({ databaseUrl, ledgerUrl: ledger.url })
+async function survivorOf(t: Test, { databaseUrl, ledger }: Scene, leaseMs?: number): Promise<WorkflowEngine> {
+  const survivor = scenarioEngine({ databaseUrl, ledgerUrl: ledger.url, leaseMs })
   t.teardown(() => survivor.stop())
   await survivor.start()
   return survivor

@@ -1,6 +1,7 @@
 /** Two releases on one database, of which one knows a format more: who runs what, and what is asked of the wrong one. */
 import t, { type Test } from 'tap'
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
+import type { EngineOptions } from '../../src/engine/engine-options.ts'
 import type { StreamMessage } from '../../src/engine/stream-message.ts'
 import { type Calls, call, echo, ended, latch, run, seen, startEngine, typesOf } from '../engine/running-engine.ts'
 import { until } from '../harness/condition.ts'
@@ -10,17 +11,17 @@ import { createTestDatabase } from '../harness/database.ts'
 async function open(t: Test) {
   const { url: databaseUrl } = await createTestDatabase(t)
   const performed = new Map<string, Set<string>>()
-  const start = (release: string, formats: readonly number[], calls: Calls) => {
+  const start = (release: string, formats: readonly number[], calls: Calls, options: EngineOptions = {}) => {
     const note: Calls[string] = ({ executionId }) => {
       performed.set(executionId, (performed.get(executionId) ?? new Set()).add(release))
       return release
     }
-    return startEngine(t, { note, ...calls }, { databaseUrl }, { formats })
+    return startEngine(t, { note, ...calls }, { databaseUrl, ...options }, { formats })
   }
   return {
     performed,
     startOld: (calls: Calls = {}) => start('old', [1], calls),
-    startNew: (calls: Calls = {}) => start('new', [1, 2], calls),
+    startNew: (calls: Calls = {}, options: EngineOptions = {}) => start('new', [1, 2], calls, options),
   }
 }
 
@@ -91,7 +92,7 @@ t.test('a deploy that is rolled back: new executions wait, unharmed, and go on w
     return new Promise<never>(() => {})
   }
   const old = await startOld({ hold: () => 'old' })
-  const doomed = await startNew({ hold: hang })
+  const doomed = await startNew({ hold: hang }, { drainMs: 100 })
   const steps = [echo('first', { value: 1 }), call('hold'), newer]
   const released = await run(doomed, steps)
   await reached.promise

@@ -45,12 +45,13 @@ t.test('requests get a 503, what runs goes on, what sleeps wakes later', async (
       return (await client.query(held)).rowCount === poolSize
     })
 
-    const refused = await get(`/api/workflows/executions/${running}`)
+    const post = { method: 'POST', url: `/api/workflows/executions/${running}/signals/news`, payload: {} } as const
+    // Together: each waits for a connection until its patience ends.
+    const [refused, written] = await Promise.all([get(`/api/workflows/executions/${running}`), app.inject(post)])
     t.equal(refused.statusCode, 503)
     t.match(refused.json(), { code: 'DATABASE_UNAVAILABLE', status: 503, detail: String })
     t.equal(refused.headers['retry-after'], '1')
-    const post = { method: 'POST', url: `/api/workflows/executions/${running}/signals/news`, payload: {} } as const
-    t.equal((await app.inject(post)).statusCode, 503, 'a write as well')
+    t.equal(written.statusCode, 503, 'a write as well')
     t.equal((await get('/health/ready')).statusCode, 200, 'it stays in service: the others are as busy')
 
     gate.open()

@@ -103,7 +103,11 @@ t.test("a caller's decision not to sample is kept", async (t) => {
 })
 
 t.test('a collector that is not there holds up nobody', async (t) => {
-  const { body } = await runTraced(t, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })
+  const { body } = await runTraced(t, {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
+    // It goes on trying for that long when the program ends; the default is 10 s.
+    OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
+  })
   t.equal(body.sdk, true)
 })
 
