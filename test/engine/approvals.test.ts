@@ -63,7 +63,7 @@ t.test('a parked execution wakes by a decision, and by its deadline', async (t) 
   t.match(await ended(engine, id), { status: 'completed', output: { decision: 'rejected' } })
   const onDeadline = { outcome: 'approve' }
   const late = await run(engine, [{ ...ask, config: { title: 'x', deadline: { durationMs: 1_500 }, onDeadline } }])
-  await isParked(engine, late)
+  await seen(engine, late, 'execution.parked')
   t.match(await ended(engine, late), { status: 'completed', output: { decision: 'approved', by: null } })
   const { items } = await engine.store.listApprovals({ executionId: late }, 10)
   t.match(items, [{ status: 'approved', by: null, requestId: null }])

@@ -26,7 +26,7 @@ class Most {
 t.test('when many are due at once a node wakes as many as it may run; the others wait for their turn', async (t) => {
   const most = new Most()
   const fail = { fail: { untilAttempt: 2, retryable: true } }
-  const retryPolicy = { maxAttempts: 2, initialIntervalMs: 300, jitter: 0 }
+  const retryPolicy = { maxAttempts: 2, initialIntervalMs: 1_000, jitter: 0 }
   const engine = await startEngine(
     t,
     {

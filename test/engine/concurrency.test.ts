@@ -57,7 +57,7 @@ t.test(
     const ids = await startAll(engine, keyed({ key: '{{ input }}', limit: 2 }), ['a', 'a', 'a', 'a', 'b'])
     await until('three work', async () => within.size === 3)
     t.same([...within].sort(), [ids[0], ids[1], ids[4]].sort(), 'a key waits for no other')
-    await becomes(engine, ids[2]!, 'waiting')
+    for (const id of [ids[2]!, ids[3]!]) await becomes(engine, id, 'waiting')
     const { steps, estimatedRemainingMs } = await engine.getProgress(ids[2]!)
     t.match(steps, [{ id: 'work', status: 'waiting', attempt: 0, queued: { key: 'a' } }])
     t.equal(estimatedRemainingMs, null)
@@ -155,7 +155,7 @@ t.test('who may wait for a while only leaves the line after it, and the next in 
   const scope = 'bounded'
   const holder = await run(engine, keyed({ scope }))
   await until('it works', async () => within.has(holder))
-  const patience = { scope, waitTimeoutMs: 300 }
+  const patience = { scope, waitTimeoutMs: 1_000 }
   const impatient = await run(engine, keyed(patience))
   const section = { id: 'in', type: 'critical_section', config: { mutex: 'm', steps: [call('work')] } }
   const outer = await run(engine, [section])
@@ -171,7 +171,7 @@ t.test('who may wait for a while only leaves the line after it, and the next in 
   const patient = await run(engine, keyed({ scope, waitTimeoutMs: 3_600_000 }))
   await becomes(engine, patient, 'waiting')
   t.match(await engine.getProgress(patient), { steps: [{ queued: { key: '', dueAt: Number } }] })
-  const details = { scope: 'shared:bounded', key: '', limit: 1, waitTimeoutMs: 300 }
+  const details = { scope: 'shared:bounded', key: '', limit: 1, waitTimeoutMs: 1_000 }
   t.match(await ended(engine, impatient), {
     status: 'failed',
     error: { type: 'ConcurrencyTimeout', stepPath: 'work', details },

@@ -22,7 +22,8 @@ t.test('a claim that commits after its node has looked what it owns is found all
     await client.query('SELECT pg_advisory_lock($1)', [lock])
     // A start with a key leaves the execution to whoever claims it.
     const executionId = await engine.startExecution(workflow.id, 'test', null, { idempotencyKey: 'once' })
-    const isWaiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    const isWaiting = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
     while ((await client.query(isWaiting)).rowCount === 0);
     const looked = cutter.answered('from "workflow_executions" where "owner"')
     cutter.cut('WITH RECURSIVE alive')

@@ -3,15 +3,18 @@ import { until } from '../harness/condition.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { withClient } from '../harness/server.ts'
 import { call, echo, ended, journalOf, latch, run, seen, startEngine, typesOf } from './running-engine.ts'
+import { sleeper } from './telling-nodes.ts'
 
 t.test('an execution that waits is parked: it leaves the memory and wakes by itself', async (t) => {
   const engine = await startEngine(t)
-  const retryPolicy = { maxAttempts: 2, initialIntervalMs: 300, jitter: 0 }
-  const id = await run(engine, [echo('once', { fail: { untilAttempt: 2, retryable: true } }, { retryPolicy })])
-  await seen(engine, id, 'execution.parked')
-  t.equal((await engine.getExecution(id)).status, 'waiting')
+  const sleeping = await run(engine, [sleeper])
+  await seen(engine, sleeping, 'execution.parked')
+  t.equal((await engine.getExecution(sleeping)).status, 'waiting')
   t.equal(engine.gauges.running(), 0)
-  t.equal((await ended(engine, id)).status, 'completed')
+  const retryPolicy = { maxAttempts: 2, initialIntervalMs: 1_000, jitter: 0 }
+  const waking = await run(engine, [echo('once', { fail: { untilAttempt: 2, retryable: true } }, { retryPolicy })])
+  t.equal((await ended(engine, waking)).status, 'completed')
+  t.ok((await typesOf(engine, waking)).includes('execution.parked'))
 })
 
 t.test('what was claimed for nothing, since its inbox was emptied meanwhile, is let go again', async (t) => {
@@ -57,7 +60,7 @@ t.test('a delayed start is durable and begins when it is due', async (t) => {
   const workflow = await engine.createWorkflow({ name: 'later', steps: [echo('a')] })
   const startAt = Date.now() + 400
   const id = await engine.startExecution(workflow.id, 'test', 1, { startAt })
-  t.equal((await engine.getExecution(id)).status, 'pending')
+  t.equal((await seen(engine, id, 'execution.scheduled')).seq, 1)
   const started = await seen(engine, id, 'execution.started')
   t.ok(started.at >= startAt)
   t.equal((await ended(engine, id)).output, 1)

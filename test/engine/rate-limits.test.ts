@@ -226,7 +226,8 @@ t.test('while the database does not answer nothing is called, and afterwards it 
 t.test('an open circuit is asked before the limit, and whose place has come keeps that', async (t) => {
   const { engine, called, asked } = await withTarget(t)
   const circuitBreaker = { key: 'target', openMs: 100 }
-  const often = { periodMs: 400 }
+  // Time enough to open the circuit before the place comes.
+  const often = { periodMs: 1_500 }
   await ended(engine, await run(engine, [limited(often)]))
   const id = await run(engine, [limited(often, { circuitBreaker })])
   await isPutOff(engine, id)

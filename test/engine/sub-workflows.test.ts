@@ -134,10 +134,12 @@ t.test(
 t.test('a timeout of the step cancels its child, unless it is abandoned', async (t) => {
   const engine = await startEngine(t)
   await define(engine, 'waits', [{ id: 'w', type: 'wait_for_signal', config: { signal: 'go' } }])
-  const id = await run(engine, [sub('child', 'waits', {}, { timeoutMs: 100 })])
+  // Long enough for a child to be started on any machine.
+  const timeoutMs = 1_000
+  const id = await run(engine, [sub('child', 'waits', {}, { timeoutMs })])
+  const other = await run(engine, [sub('child', 'waits', { parentClosePolicy: 'abandon' }, { timeoutMs })])
   t.match(await ended(engine, id), { error: { type: 'TimeoutError', stepPath: 'child' } })
   t.equal((await ended(engine, await childOf(engine, id))).status, 'cancelled')
-  const other = await run(engine, [sub('child', 'waits', { parentClosePolicy: 'abandon' }, { timeoutMs: 100 })])
   t.equal((await ended(engine, other)).status, 'failed')
   const abandoned = await childOf(engine, other)
   await engine.signal(abandoned, 'go', 1)

@@ -71,7 +71,7 @@ t.test(
     const gate = latch()
     const calls = { hold: () => gate.promise.then(() => 'held') }
     const [owner, other] = [await start(calls), await start(calls)]
-    const retryPolicy = { maxAttempts: 2, initialIntervalMs: 200, jitter: 0 }
+    const retryPolicy = { maxAttempts: 2, initialIntervalMs: 1_000, jitter: 0 }
     const steps = [
       echo('first', { value: 1 }),
       call('hold'),

@@ -25,9 +25,11 @@ export async function createTestDatabase(t: Test): Promise<{ url: string }> {
   return { url: urlOf(server.url, name) }
 }
 
+const PATIENCE_MS = 20_000
+
 /** Sessions on the database, once those whose client has just gone had time to end. */
 async function leakedSessions(client: pg.Client, name: string): Promise<unknown[]> {
-  const deadline = performance.now() + 2_000
+  const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     const { rows } = await client.query(
       "SELECT application_name, state, query FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'",
