@@ -34,18 +34,35 @@ export const measureEngine = (load: Load): Promise<Figures> =>
     }
   })
 
-/** An engine that runs executions of a workflow with these steps, in this process. */
-export async function openEngine(databaseUrl: string, steps: readonly object[], input: Json = {}): Promise<Program> {
+/** A program that is an engine in this process, with a workflow of these steps. */
+export interface EngineProgram extends Program {
+  readonly engine: WorkflowEngine
+  readonly workflowId: string
+  /** How long it took to check, compile and store the definition, ms. */
+  readonly createMs: number
+}
+
+/** Runs executions of a workflow with these steps, each with this input. */
+export async function openEngine(
+  databaseUrl: string,
+  steps: readonly object[],
+  input: Json = {},
+): Promise<EngineProgram> {
   const ends = new Ends()
   const lanes = Number(process.env.PERF_LANES ?? LANES)
   const engine = new WorkflowEngine({ databaseUrl, lanes, observer: ends })
   await engine.start()
-  const { id } = await engine.createWorkflow({ name: 'echoes', steps })
+  const startedAt = performance.now()
+  const { id: workflowId } = await engine.createWorkflow({ name: 'echoes', steps })
+  const createMs = performance.now() - startedAt
   const client = await connect(databaseUrl)
   return {
+    engine,
+    workflowId,
+    createMs,
     async run(executions) {
       const ended = ends.expect(executions)
-      await Promise.all(Array.from({ length: executions }, () => engine.startExecution(id, 'perf', input)))
+      await Promise.all(Array.from({ length: executions }, () => engine.startExecution(workflowId, 'perf', input)))
       await ended
     },
     walBytes: () => walBytes(client),
