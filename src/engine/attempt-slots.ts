@@ -7,13 +7,15 @@ export class AttemptSlots {
     this.#free = count
   }
 
-  /** Runs `begin` as soon as there is a slot, at once when one is free. Answers a function that leaves the line. */
-  take(begin: () => void): () => void {
-    if (this.#free > 0) {
-      this.#free -= 1
-      begin()
-      return () => {}
-    }
+  /** Takes a slot when one is free. */
+  take(): boolean {
+    if (this.#free === 0) return false
+    this.#free -= 1
+    return true
+  }
+
+  /** Runs `begin` when a slot is free for it, and not before this has answered: with a function that leaves the line. */
+  wait(begin: () => void): () => void {
     this.#waiting.add(begin)
     return () => void this.#waiting.delete(begin)
   }

@@ -7,31 +7,17 @@ import type { Admission, Admitted, Breakers } from './breakers.ts'
 import { outcomeOf } from './call-outcome.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { ExecutionError } from './core/event.ts'
+import type { SecretValues } from './core/scope.ts'
 import type { Log } from './log.ts'
 import type { AttemptTrace, Observer } from './observer.ts'
-import { circuitOpen, type Deferral, PutOff, type PutOffBefore } from './put-off.ts'
-import type { Caller, Rate, RateLimits } from './rate-limits.ts'
+import { circuitOpen, type Deferral, PutOff } from './put-off.ts'
+import type { Caller, RateLimits } from './rate-limits.ts'
+import type { StepAttempt } from './step-attempt.ts'
 
 /** How an attempt ended. */
 export type AttemptOutcome =
   | { readonly type: 'completed'; readonly result: ActionResult; readonly durationMs: number }
   | { readonly type: 'failed'; readonly error: ExecutionError; readonly durationMs: number }
-
-/** What an attempt is about. */
-export interface AttemptSubject {
-  readonly executionId: string
-  readonly workflowId: string
-  readonly correlationId: string | null
-  readonly plan: ActionPlan
-  readonly path: string
-  readonly attempt: number
-  readonly idempotencyKey: string
-  readonly traceparent: string | undefined
-  /** How long it may take, by its own timeout and by what is left of the retry budget; null is unbounded. */
-  readonly timeoutMs: number | null
-  /** How often it was put off already. */
-  readonly before: PutOffBefore
-}
 
 /** What it needs of the node. */
 export interface AttemptServices {
@@ -44,31 +30,29 @@ export interface AttemptServices {
   /** null: every target is called, whatever is known of it. */
   readonly breakers: Breakers | null
   readonly rateLimits: RateLimits
+  readonly secrets: SecretValues
 }
 
-/** What is rendered when the attempt begins; each may throw. */
-export interface AttemptInputs {
-  readonly config: () => Json | undefined
-  readonly data: () => Json
-  /** null: it has no rate limit. */
-  readonly rate: (() => Rate) | null
+/** Who began it. */
+export interface AttemptOwner {
+  /** It is over: see the ways below. */
+  ended(subject: StepAttempt, outcome: AttemptOutcome | Deferral | null): void
 }
 
 /*
  * One attempt of an action and its ways:
  *
- *   queued (no free slot) ──▶ running ──▶ ended (onEnd is called once; with null when the lease was too old: nothing
+ *   queued (no free slot) ──▶ running ──▶ ended (its owner hears it; null when the lease was too old: nothing
  *        │       ▲                │              was done, and it is performed again when the lease is renewed; with
  *        │       └── its turn ────┤              `deferred` when its target must not be called now)
  *        │           comes soon   │
- *        └────────────────────────┴─────▶ aborted (onEnd is never called; what the action still does is ignored)
+ *        └────────────────────────┴─────▶ aborted (its owner hears nothing; what the action still does is ignored)
  */
 export class Attempt implements ActionContext, Caller {
-  readonly #subject: AttemptSubject
+  readonly #subject: StepAttempt
   readonly #services: AttemptServices
-  readonly #onEnd: (outcome: AttemptOutcome | Deferral | null) => void
-  readonly #inputs: AttemptInputs
-  #leaveLine: () => void
+  readonly #owner: AttemptOwner
+  #leaveLine: (() => void) | null = null
   #controller: AbortController | null = null
   #abortReason: Error | null = null
   #timeout: Timer | null = null
@@ -79,17 +63,12 @@ export class Attempt implements ActionContext, Caller {
   #phase: 'queued' | 'running' | 'over' = 'queued'
 
   /** Begins at once when a slot is free. */
-  constructor(
-    subject: AttemptSubject,
-    services: AttemptServices,
-    inputs: AttemptInputs,
-    onEnd: (outcome: AttemptOutcome | Deferral | null) => void,
-  ) {
+  constructor(subject: StepAttempt, services: AttemptServices, owner: AttemptOwner) {
     this.#subject = subject
     this.#services = services
-    this.#inputs = inputs
-    this.#onEnd = onEnd
-    this.#leaveLine = services.slots.take(() => this.#begin())
+    this.#owner = owner
+    if (services.slots.take()) this.#begin()
+    else this.#leaveLine = services.slots.wait(() => this.#begin())
   }
 
   get executionId(): string {
@@ -117,7 +96,7 @@ export class Attempt implements ActionContext, Caller {
     return this.#trace?.traceparent ?? this.#subject.traceparent
   }
   get data(): Json {
-    return this.#inputs.data()
+    return this.#subject.data()
   }
   get log(): Log {
     return this.#services.log.child({ executionId: this.executionId, path: this.path, attempt: this.attempt })
@@ -184,8 +163,8 @@ export class Attempt implements ActionContext, Caller {
 
   #perform(): ActionResult | Promise<ActionResult> {
     const { action: type, breaker } = this.#subject.plan
-    const { actions, breakers } = this.#services
-    const config = actions.validate(type, this.#inputs.config() ?? {})
+    const { actions, breakers, secrets } = this.#services
+    const config = actions.validate(type, this.#subject.config(secrets) ?? {})
     const action = actions.get(type)!
     const target = breakers === null ? null : (breaker.key ?? action.target?.(config) ?? null)
     if (target === null) return this.#callInTurn(action, config)
@@ -209,9 +188,9 @@ export class Attempt implements ActionContext, Caller {
   }
 
   #callInTurn(action: Action, config: unknown): ActionResult | Promise<ActionResult> {
-    const { rate } = this.#inputs
+    const rate = this.#subject.rate()
     if (rate === null) return this.#call(action, config)
-    return this.#services.rateLimits.turn(rate(), this).then(() => {
+    return this.#services.rateLimits.turn(rate, this).then(() => {
       this.mayPerform()
       this.#startedAt = this.#services.clock.monotonic()
       return this.#call(action, config)
@@ -225,10 +204,12 @@ export class Attempt implements ActionContext, Caller {
       const { slots, clock } = this.#services
       this.#phase = 'queued'
       this.#timeout = clock.after(ms, () => {
-        this.#leaveLine = slots.take(() => {
+        const goOn = () => {
           this.#phase = 'running'
           resolve()
-        })
+        }
+        if (slots.take()) goOn()
+        else this.#leaveLine = slots.wait(goOn)
       })
       slots.release()
     })
@@ -270,7 +251,7 @@ export class Attempt implements ActionContext, Caller {
     this.#trace?.end(null)
     this.#admitted?.end('unknown', null)
     this.#services.slots.release()
-    this.#onEnd(deferral)
+    this.#owner.ended(this.#subject, deferral)
   }
 
   #end(outcome: AttemptOutcome): void {
@@ -280,7 +261,7 @@ export class Attempt implements ActionContext, Caller {
     this.#trace?.end(told)
     if (told !== null) this.#services.observer.attemptEnded(this.#subject, told)
     this.#services.slots.release()
-    this.#onEnd(told)
+    this.#owner.ended(this.#subject, told)
   }
 
   #tellBreaker(outcome: AttemptOutcome): void {

@@ -4,23 +4,21 @@ import type { Json } from '../definition/json.ts'
 import type { ActionPlan, Plan, RetryPolicy } from '../definition/plan.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import { failureOf } from './actions/action.ts'
-import { Attempt, type AttemptOutcome, type AttemptSubject } from './attempt.ts'
-import { dataOf } from './core/data.ts'
+import { Attempt, type AttemptOutcome, type AttemptOwner } from './attempt.ts'
 import type { ExecutionError, Fact, StepResult } from './core/event.ts'
 import { nextRetryAt } from './core/retry.ts'
-import { StepScope } from './core/scope.ts'
-import { type ExecutionState, idempotencyKeyOf, isFinished, type StepState } from './core/state.ts'
+import type { StepScope } from './core/scope.ts'
+import { type ExecutionState, isFinished, type StepState } from './core/state.ts'
 import { planOf } from './core/turn.ts'
 import type { Effect } from './draft.ts'
-import { infoOf } from './facts.ts'
-import { type Deferral, putOffBefore } from './put-off.ts'
-import { rateOf } from './rate.ts'
+import type { Deferral } from './put-off.ts'
 import { checkResult } from './result.ts'
 import type { Services } from './services.ts'
 import type { StateRoom } from './state-room.ts'
+import { StepAttempt } from './step-attempt.ts'
 
 /** The attempts of one execution that are under way, and how their outcomes become facts. */
-export class Attempts {
+export class Attempts implements AttemptOwner {
   readonly #row: ExecutionRow
   readonly #plan: Plan
   readonly #services: Services
@@ -29,6 +27,8 @@ export class Attempts {
   /** Attempts that are on record as under way but were not made, since the lease was too old; by path. */
   readonly #undone = new Map<string, StepState>()
   readonly #room: StateRoom
+  /** When an attempt was last begun. */
+  #isDraining = false
 
   constructor(row: ExecutionRow, plan: Plan, services: Services, room: StateRoom, record: (fact: Fact) => void) {
     this.#row = row
@@ -57,28 +57,25 @@ export class Attempts {
     }
     this.#undone.delete(step.path)
     if (isDraining && plan.delivery === 'at_least_once') return
-    const subject = this.#subjectOf(plan, state, step)
-    const { secrets, feed, clock } = this.#services
-    const { rateLimit } = plan
+    const { feed, clock } = this.#services
+    const subject = new StepAttempt(plan, step, state, this.#plan, this.#row, clock)
     if (feed.isWatched(subject.executionId)) {
       const { path, attempt } = subject
       feed.hint(subject.executionId, { type: 'step.started', path, attempt, at: clock.now() })
     }
-    const inputs = {
-      config: () =>
-        plan.config.render(new StepScope(this.#plan, state, step, infoOf(this.#row), (name) => secrets.get(name))),
-      data: () => dataOf(this.#plan, state, step),
-      rate: rateLimit === null ? null : () => rateOf(plan, rateLimit, this.#row, this.#scopeOf(state, step)),
-    }
-    const firstStartedAt = step.firstStartedAt ?? clock.now()
-    const attempt = new Attempt(subject, this.#services, inputs, (outcome) => {
-      this.#running.delete(step.path)
-      if (outcome !== null) return this.#record(this.#factOf(outcome, subject, firstStartedAt, state))
-      this.#undone.set(step.path, { ...step })
-      // The lease may have been renewed before the action said that it was too old.
-      if (this.#services.mayPerform()) clock.soon(() => this.performUndone(state, isDraining))
-    })
+    this.#isDraining = isDraining
+    const attempt = new Attempt(subject, this.#services, this)
     if (!attempt.isOver) this.#running.set(step.path, attempt)
+  }
+
+  ended(subject: StepAttempt, outcome: AttemptOutcome | Deferral | null): void {
+    const { path, state, step } = subject
+    this.#running.delete(path)
+    if (outcome !== null) return this.#record(this.#factOf(outcome, subject))
+    this.#undone.set(path, { ...step })
+    const { mayPerform, clock } = this.#services
+    // The lease may have been renewed before the action said that it was too old.
+    if (mayPerform()) clock.soon(() => this.performUndone(state, this.#isDraining))
   }
 
   /** Performs what was commanded. What has moved on meanwhile is not performed. */
@@ -125,63 +122,26 @@ export class Attempts {
     return longest
   }
 
-  #subjectOf(plan: ActionPlan, state: ExecutionState, step: StepState): AttemptSubject {
-    return {
-      executionId: this.#row.id,
-      workflowId: this.#row.workflowId,
-      correlationId: this.#row.correlationId,
-      plan,
-      path: step.path,
-      attempt: step.attempt,
-      idempotencyKey: idempotencyKeyOf(state, step.path),
-      traceparent: this.#row.traceparent ?? undefined,
-      timeoutMs: this.#timeoutOf(plan, step),
-      before: putOffBefore(step),
-    }
-  }
-
-  #scopeOf(state: ExecutionState, step: StepState): StepScope {
-    return new StepScope(this.#plan, state, step, infoOf(this.#row))
-  }
-
-  /** The step's own timeout, or what is left of its budget when that is less. */
-  #timeoutOf({ timeoutMs, retry }: ActionPlan, step: StepState): number | null {
-    if (retry.maxElapsedMs === null) return timeoutMs
-    const left = Math.max(0, (step.firstStartedAt ?? 0) + retry.maxElapsedMs - this.#services.clock.now())
-    return timeoutMs === null ? left : Math.min(timeoutMs, left)
-  }
-
-  #factOf(
-    outcome: AttemptOutcome | Deferral,
-    subject: AttemptSubject,
-    firstStartedAt: number,
-    state: ExecutionState,
-  ): Fact {
-    const { path, attempt } = subject
-    if (outcome.type === 'deferred') return this.#deferred(outcome, subject, firstStartedAt)
+  #factOf(outcome: AttemptOutcome | Deferral, subject: StepAttempt): Fact {
+    if (outcome.type === 'deferred') return this.#deferred(outcome, subject)
     const { durationMs } = outcome
-    const failed = (error: ExecutionError) => this.#failed(error, durationMs, subject, firstStartedAt, state)
-    if (outcome.type === 'failed') return failed(outcome.error)
+    if (outcome.type === 'failed') return this.#failed(outcome.error, durationMs, subject)
+    const { path, attempt, state } = subject
     const { secrets } = this.#services
     try {
-      const checked = checkResult(outcome.result, this.#room.bounds(state))
-      const data: StepResult = {
-        output: secrets.redact(checked.output),
-        ...(checked.meta !== undefined && { meta: secrets.redact(checked.meta) }),
-        durationMs: outcome.durationMs,
-      }
+      const { output, meta } = checkResult(outcome.result, this.#room.bounds(state))
+      const kept = secrets.redact(output)
+      const data: StepResult =
+        meta === undefined ? { output: kept, durationMs } : { output: kept, meta: secrets.redact(meta), durationMs }
       return { type: 'step.completed', path, attempt, data }
     } catch (thrown) {
-      return failed(failureOf(thrown))
+      return this.#failed(failureOf(thrown), durationMs, subject)
     }
   }
 
   /** No attempt is used up. What would be due only when the step's budget is over fails now. */
-  #deferred(
-    { error: refusal, until }: Deferral,
-    { executionId, path, attempt, plan }: AttemptSubject,
-    firstStartedAt: number,
-  ): Fact {
+  #deferred({ error: refusal, until }: Deferral, subject: StepAttempt): Fact {
+    const { executionId, path, attempt, plan, firstStartedAt } = subject
     const { maxElapsedMs } = plan.retry
     const isWorthIt = maxElapsedMs === null || until < firstStartedAt + maxElapsedMs
     const error: ExecutionError = { ...refusal, errorId: randomUUID(), stepPath: path, attempt }
@@ -191,14 +151,8 @@ export class Attempts {
   }
 
   /** What failed, on which attempt, and what happens next: the policy decides now, so that replay need not. */
-  #failed(
-    failure: ExecutionError,
-    durationMs: number,
-    subject: AttemptSubject,
-    firstStartedAt: number,
-    state: ExecutionState,
-  ): Fact {
-    const { path, attempt, plan, idempotencyKey: seed } = subject
+  #failed(failure: ExecutionError, durationMs: number, subject: StepAttempt): Fact {
+    const { path, attempt, plan, firstStartedAt, idempotencyKey: seed } = subject
     const { clock, log, secrets } = this.#services
     const told = secrets.redact({
       ...failure,
@@ -206,9 +160,8 @@ export class Attempts {
       stepPath: path,
       attempt,
     } as unknown as Json) as unknown as ExecutionError
-    const scope = this.#scopeOf(state, state.steps.get(path)!)
     const judged = { error: told, attempt, firstStartedAt, at: clock.now(), seed }
-    const { error, retryAt } = judge(plan.retry, judged, scope)
+    const { error, retryAt } = judge(plan.retry, judged, subject.scope())
     const { executionId, correlationId } = subject
     log.warn(
       { executionId, correlationId, path, attempt, error, retryAt },

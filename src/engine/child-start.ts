@@ -8,7 +8,6 @@ import { StepScope } from './core/scope.ts'
 import type { StepState } from './core/state.ts'
 import { errorFact } from './error-fact.ts'
 import { stepError } from './evaluate.ts'
-import { infoOf } from './facts.ts'
 import { type Finding, isWorthAsking, type LookUp, type Seeker } from './look-up.ts'
 import { pendingRow } from './pending-row.ts'
 import { scheduled } from './scheduled.ts'
@@ -76,7 +75,7 @@ function inputOf(
   const { path } = step
   const { maxPayloadBytes } = services.limits
   try {
-    const scope = new StepScope(parentPlan, state, step, infoOf(row))
+    const scope = new StepScope(parentPlan, state, step, row)
     const value = (plan.input === null ? dataOf(parentPlan, state, step) : plan.input.render(scope)) ?? null
     const bytes = Buffer.byteLength(JSON.stringify(value))
     if (bytes > maxPayloadBytes) {

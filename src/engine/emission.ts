@@ -8,7 +8,6 @@ import { StepScope } from './core/scope.ts'
 import type { StepState } from './core/state.ts'
 import { errorFact } from './error-fact.ts'
 import { stepError } from './evaluate.ts'
-import { infoOf } from './facts.ts'
 import { type Mailbox, NO_MAILBOX } from './history.ts'
 import { type Finding, isWorthAsking, type LookUp, type Seeker } from './look-up.ts'
 import { MOST_SIGNALS } from './requests.ts'
@@ -56,7 +55,7 @@ export const emission: LookUp<EmitPlan> = async (seeker, plan, step) => {
 
 function rendered({ row, plan, services, state: present }: Seeker, emit: EmitPlan, step: StepState): Emission {
   const state = present()
-  const scope = new StepScope(plan, state, step, infoOf(row))
+  const scope = new StepScope(plan, state, step, row)
   const name = emit.signal.render(scope)
   if (typeof name !== 'string' || name === '' || name.length > LONGEST_NAME || name.includes('\0'))
     throw new EmitFault('ValidationError', `signal must be a text of 1 to ${LONGEST_NAME} characters`)

@@ -89,10 +89,10 @@ export class ExecutionWriter implements AppendSink {
     const before = this.#image
     const image = imageOf(state, draft, before, this.#services)
     if (image !== null) this.#image = image
-    this.#inFlight = draft.effects
-    const append = draft.toAppend(this.#row, image, before === null, statusChange(before, state))
+    this.#inFlight = draft.takeEffects()
+    const append = draft.toAppend(this.#row, image, before === null, statusChange(before, state), this.#basis)
     if (append.insert !== undefined) this.#inserted = append.insert
-    this.#services.journal.append(this.#basis === null ? append : { ...append, basis: this.#basis }, this)
+    this.#services.journal.append(append, this)
     return image?.owner === null
   }
 
@@ -116,7 +116,7 @@ export class ExecutionWriter implements AppendSink {
     this.#nextWaiters.unshift(...this.#waiters.splice(0))
     const { inboxKeys } = this.#draft
     this.#draft = new Draft()
-    this.#draft.inboxKeys.push(...append.inboxKeys, ...inboxKeys)
+    for (const key of [...append.inboxKeys, ...inboxKeys]) this.#draft.answer(key)
     this.#outcomes.rejected(append, error)
   }
 

@@ -151,7 +151,7 @@ export class Executor implements WriterOutcomes {
     const error = errorFact(type, message)
     this.#services.log.error({ executionId: this.id, errorId: error.errorId, err: cause }, `quarantined: ${message}`)
     this.#halt('the execution is quarantined')
-    this.#writer.draft.effects.length = 0
+    this.#writer.draft.takeEffects()
     this.#writer.draft.add(quarantined(this.#state, error, this.#writer.timeAfter(this.#state)))
     this.#outgoing.endHere(this.#writer.draft)
     this.#phase = 'live'
@@ -194,17 +194,18 @@ export class Executor implements WriterOutcomes {
   }
 
   #fold(): void {
-    const until = this.#services.clock.monotonic() + LONGEST_TURN_MS
+    // A turn of a few facts does not ask what time it is.
+    let until: number | null = null
     for (let count = 1; ; count++) {
       const next = this.#facts.shift()
       const fact = this.#factIn(next)
       if (fact === null && next === undefined) return
       if (fact !== null && !isMoot(this.#state, fact)) this.#apply(fact, next?.inboxKey)
       if (this.#writer.draft.isFull) return
-      if (count % 64 === 0 && !this.#facts.isEmpty && this.#services.clock.monotonic() > until) {
-        this.#services.clock.soon(() => this.#turn())
-        return
-      }
+      if (count % 64 !== 0 || this.#facts.isEmpty) continue
+      const now = this.#services.clock.monotonic()
+      until ??= now + LONGEST_TURN_MS
+      if (now > until) return void this.#services.clock.soon(() => this.#turn())
     }
   }
 
@@ -224,7 +225,7 @@ export class Executor implements WriterOutcomes {
     row.percentage = this.#state.percentage
     this.#room.hold(row.text.length)
     const count = stepCountOf(this.plan, event)
-    if (count !== null) this.#writer.draft.steps.push(count)
+    if (count !== null) this.#writer.draft.count(count)
     this.#outgoing.accompany(this.#writer.draft, event)
     for (const command of commands) this.#carryOut(command)
   }
@@ -232,7 +233,7 @@ export class Executor implements WriterOutcomes {
   #carryOut(command: Command): void {
     switch (command.type) {
       case 'perform':
-        this.#writer.draft.effects.push(command)
+        this.#writer.draft.perform(command)
         return
       case 'abort':
         return this.#attempts.abort(command.path)
@@ -257,7 +258,7 @@ export class Executor implements WriterOutcomes {
   #submit(): void {
     if (this.#phase === 'dropped' || this.#phase === 'left') return
     if (this.#writer.isIdle) {
-      const effects = this.#writer.draft.effects.splice(0)
+      const effects = this.#writer.draft.takeEffects()
       if (effects.length > 0) this.#turn(() => this.#perform(effects))
     } else if (this.#writer.send(this.#state)) this.#phase = 'leaving'
   }
@@ -288,7 +289,7 @@ export class Executor implements WriterOutcomes {
       this.#room.holdAnew(outcome.bytes)
       this.record(outcome.fact, inboxKey)
     } else if (outcome.type === 'unreadable') {
-      if (inboxKey !== undefined) this.#writer.draft.inboxKeys.push(inboxKey)
+      if (inboxKey !== undefined) this.#writer.draft.answer(inboxKey)
       this.quarantine('InternalError', `the history cannot be rolled back: ${outcome.error.message}`, outcome.error)
     } else {
       if (inboxKey !== undefined) this.#facts.answered([inboxKey])

@@ -3,7 +3,6 @@ import type { ExecutionRow } from '../repository/execution-row.ts'
 import { hasAftermath } from './core/aftermath.ts'
 import type { Command } from './core/command.ts'
 import type { ExecutionError, Fact } from './core/event.ts'
-import type { ExecutionInfo } from './core/scope.ts'
 import { holderAt, isQueued } from './core/slots.ts'
 import { type ExecutionState, isFinished } from './core/state.ts'
 import { behaviourOf, type Deciding } from './core/steps/behaviour.ts'
@@ -39,9 +38,9 @@ export function answerTo(
     case 'evaluate_when':
     case 'decide':
     case 'complete':
-      return evaluate(plan, state, infoOf(row), command, bounds, ids)
+      return evaluate(plan, state, row, command, bounds, ids)
     case 'queue':
-      return queuedFact(plan, state, infoOf(row), command.path)
+      return queuedFact(plan, state, row, command.path)
     case 'fail':
       return failedFact(command)
     case 'cancel':
@@ -75,8 +74,7 @@ export const failedFact = ({ error, requestId }: Extract<Command, { type: 'fail'
 export function startFact(plan: Plan, state: ExecutionState, row: ExecutionRow, now: number): Fact | null {
   const { status, requested, startAt, slot } = state
   if (status !== 'pending' || requested !== null || (startAt !== null && startAt > now)) return null
-  if (plan.slot !== null && slot?.isHeld !== true)
-    return slot === undefined ? queuedFact(plan, state, infoOf(row), '') : null
+  if (plan.slot !== null && slot?.isHeld !== true) return slot === undefined ? queuedFact(plan, state, row, '') : null
   const { traceparent } = row
   return { type: 'execution.started', data: traceparent === null ? {} : { traceparent } }
 }
@@ -121,11 +119,3 @@ function waitedTooLong(state: ExecutionState, path: string): Fact | null {
 
 const timeoutError = (what: string, timeoutMs: number | null): ExecutionError =>
   errorFact('TimeoutError', `the ${what} took longer than ${timeoutMs} ms`)
-
-/** What expressions see as `execution`. */
-export const infoOf = (row: ExecutionRow): ExecutionInfo => ({
-  id: row.id,
-  workflowId: row.workflowId,
-  correlationId: row.correlationId,
-  triggeredBy: row.triggeredBy,
-})

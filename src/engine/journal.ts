@@ -108,8 +108,10 @@ function laneOf(executionId: string, lanes: number): number {
   return (hash >>> 0) % lanes
 }
 
-const rowsOf = ({ events, also = [], sends = [] }: Append): number =>
-  also.reduce((sum, start) => sum + start.events.length, events.length + sends.length)
+function rowsOf({ events, also, sends }: Append): number {
+  const own = events.length + (sends === undefined ? 0 : sends.length)
+  return also === undefined ? own : also.reduce((sum, start) => sum + start.events.length, own)
+}
 
 class LaneQueue {
   readonly #lane: LaneWriter

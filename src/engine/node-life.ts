@@ -245,7 +245,7 @@ export class NodeLife {
     this.owned.answered(append.inboxKeys)
     feed.publish(id, append.events)
     this.hints?.committed(id, append.events.at(-1)!.seq)
-    for (const { executionId } of append.sends ?? []) this.tellOwner(executionId)
+    if (append.sends !== undefined) for (const { executionId } of append.sends) this.tellOwner(executionId)
     if (append.also !== undefined) this.claimSoon()
     if (append.asks !== undefined) this.slotSettling.committed(append)
     logCommitted(log, row, append)

@@ -1,7 +1,8 @@
 import type { ExecutionRow } from '../repository/execution-row.ts'
 import type { Append } from '../repository/flush.ts'
-import type { AttemptOutcome, AttemptSubject } from './attempt.ts'
+import type { AttemptOutcome } from './attempt.ts'
 import type { Log } from './log.ts'
+import type { AttemptSubject } from './step-attempt.ts'
 
 /** Where the engine tells what it does, for metrics and traces; it never waits for the answer. */
 export interface Observer {

@@ -15,18 +15,20 @@ export function checkResult(result: ActionResult, bounds: Bounds): ActionResult 
   const { output: given, meta: givenMeta } = result ?? {}
   const output = asJson(given) ?? null
   const meta = givenMeta === undefined ? undefined : (asJson(givenMeta) as JsonObject)
-  checkSize('the output', [output, meta], bounds)
-  return { output, ...(meta !== undefined && { meta }) }
+  const most = 6 * (size(output) + (meta === undefined ? 0 : size(meta)))
+  if (!isWithin(most, bounds)) checkSize('the output', [output, meta], bounds)
+  return meta === undefined ? { output } : { output, meta }
 }
 
 /** What a step has found out for itself (its items, its variables), as far as it may be kept. Throws as `checkResult` does. */
 export function checkDecision(data: Json, bounds: Bounds): void {
-  checkSize('what the step evaluates to', [data], bounds)
+  if (!isWithin(6 * size(data), bounds)) checkSize('what the step evaluates to', [data], bounds)
 }
 
+/** `size` tells without encoding it that it is far from its limits. */
+const isWithin = (most: number, { maxBytes, roomFor }: Bounds): boolean => most <= maxBytes && most <= roomFor(most)
+
 function checkSize(what: string, values: readonly (Json | undefined)[], { maxBytes, roomFor }: Bounds): void {
-  const most = values.reduce<number>((sum, value) => sum + 6 * size(value), 0)
-  if (most <= maxBytes && most <= roomFor(most)) return
   const bytes = values.reduce<number>((sum, value) => sum + Buffer.byteLength(JSON.stringify(value) ?? ''), 0)
   if (bytes > maxBytes) {
     const message = `${what} is ${bytes} bytes; at most ${maxBytes} are kept (CAIRN_MAX_PAYLOAD_BYTES)`

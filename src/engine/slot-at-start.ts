@@ -5,7 +5,6 @@ import type { Append } from '../repository/flush.ts'
 import type { Clock } from './clock.ts'
 import { createState } from './core/state.ts'
 import { encode } from './encode.ts'
-import { infoOf } from './facts.ts'
 import { queuedFact } from './queueing.ts'
 import { scheduled } from './scheduled.ts'
 import { slotAsk } from './slot-rows.ts'
@@ -25,7 +24,7 @@ export function slotAtStart(plan: Plan, row: ExecutionRow, clock: Pick<Clock, 'n
   const { id: executionId, format, input } = row
   const state = createState({ executionId, format, input, variables: plan.variables })
   state.at = clock.now()
-  const fact = queuedFact(plan, state, infoOf(row), '')
+  const fact = queuedFact(plan, state, row, '')
   if (fact?.type !== 'execution.queued') return null
   const start = scheduled(row, clock)
   const { at } = start.events[0]!

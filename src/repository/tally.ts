@@ -57,12 +57,16 @@ export const statisticsColumns: readonly ArrayColumn<StatisticsRow>[] = [
 /** Adds up what a flush has to count: one row per workflow and version. */
 export function tally(deltas: Iterable<StatisticsDelta>): StatisticsRow[] {
   const rows = new Map<string, StatisticsRow>()
+  let last: StatisticsRow | undefined
   for (const delta of deltas) {
     const { workflowId, version } = delta
-    const key = `${workflowId}/${version}`
-    const row = rows.get(key) ?? { workflowId, version, counts: emptyCounts() }
-    rows.set(key, row)
-    add(row.counts, delta)
+    // Neighbours are mostly of one workflow: a key is a text that is made and hashed.
+    if (last?.workflowId !== workflowId || last.version !== version) {
+      const key: string = `${workflowId}/${version}`
+      last = rows.get(key) ?? { workflowId, version, counts: emptyCounts() }
+      rows.set(key, last)
+    }
+    add(last.counts, delta)
   }
   return [...rows.values()]
 }

@@ -38,7 +38,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the barrier is gone: actions are performed before the commit of what caused them',
     file: 'src/engine/executor.ts',
-    from: 'this.#writer.draft.effects.push(command)',
+    from: 'this.#writer.draft.perform(command)',
     to: 'this.#perform([command])',
   },
   {
@@ -57,7 +57,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a signal is taken from the inbox without its event',
     file: 'src/engine/executor.ts',
     from: "if (answer.type === 'fact') this.record(answer.fact, item)",
-    to: "if (item.kind === 'signal') this.#writer.draft.inboxKeys.push(item)\n      else if (answer.type === 'fact') this.record(answer.fact, item)",
+    to: "if (item.kind === 'signal') this.#writer.draft.answer(item)\n      else if (answer.type === 'fact') this.record(answer.fact, item)",
   },
   {
     name: 'a rollback leaves a hole in seq',

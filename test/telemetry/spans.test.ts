@@ -1,7 +1,7 @@
 import { context, trace } from '@opentelemetry/api'
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import t from 'tap'
-import type { AttemptSubject } from '../../src/engine/attempt.ts'
+import type { AttemptSubject } from '../../src/engine/step-attempt.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
 import type { Append } from '../../src/repository/flush.ts'
 import { SpanIds } from '../../src/telemetry/span-ids.ts'

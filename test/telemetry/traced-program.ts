@@ -5,7 +5,7 @@
 import '../../src/telemetry/tracing.ts' // Before everything that it instruments.
 import Fastify from 'fastify'
 import { request as send } from 'undici'
-import type { AttemptSubject } from '../../src/engine/attempt.ts'
+import type { AttemptSubject } from '../../src/engine/step-attempt.ts'
 import { requestIdsPlugin } from '../../src/plugins/request-ids.ts'
 import type { ExecutionRow } from '../../src/repository/execution-row.ts'
 import type { Append } from '../../src/repository/flush.ts'

@@ -25,15 +25,7 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     case 'step.started':
       return isHeld(state) || !hasStep(state, fact.path, (step) => step.status === 'pending')
     case 'step.completed':
-      return (
-        !hasStep(
-          state,
-          fact.path,
-          (step) =>
-            (step.status === 'running' || fact.attempt === undefined) && isOpen(step) && isAttempt(step, fact.attempt),
-        ) ||
-        (fact.attempt === undefined && !isThere(state, fact.data.meta?.signalId))
-      )
+      return !isToComplete(state, fact)
     case 'approval.requested':
     case 'child.started':
     case 'step.decided':
@@ -80,6 +72,15 @@ export function isMoot(state: ExecutionState, fact: Fact): boolean {
     default:
       return assertNever(fact)
   }
+}
+
+function isToComplete(
+  state: ExecutionState,
+  { path, attempt, data }: Extract<Fact, { type: 'step.completed' }>,
+): boolean {
+  const step = state.steps.get(path)
+  if (step === undefined || !isOpen(step) || !isAttempt(step, attempt)) return false
+  return attempt === undefined ? isThere(state, data.meta?.signalId) : step.status === 'running'
 }
 
 /** What is no attempt's outcome names none. */

@@ -7,8 +7,15 @@ import { type ExecutionState, labelOf, parentPath, type StepState } from './stat
 import { behaviourOf } from './steps/behaviour.ts'
 import { planOf } from './turn.ts'
 
-/** What expressions see as `execution`, beside when it started: what never changes. */
+/** What expressions see as `execution`, beside when it started: what never changes. Whatever else it has, they do not see. */
 export type ExecutionInfo = Readonly<Record<'id' | 'workflowId' | 'correlationId' | 'triggeredBy', Json>>
+
+export interface SecretValues {
+  /** undefined: there is none of that name. */
+  get(name: string): string | undefined
+}
+
+const noSecrets: SecretValues = new Map()
 
 /** The names that an expression sees at a step, or at the end of the root (`step` null). Values are looked up when read. */
 export class StepScope implements Scope {
@@ -16,26 +23,29 @@ export class StepScope implements Scope {
   readonly #state: ExecutionState
   readonly #step: StepState | null
   readonly #info: ExecutionInfo
-  readonly #secret: (name: string) => string | undefined
+  readonly #secrets: SecretValues
 
   constructor(
     plan: Plan,
     state: ExecutionState,
     step: StepState | null,
     info: ExecutionInfo,
-    secret: (name: string) => string | undefined = () => undefined,
+    secrets: SecretValues = noSecrets,
   ) {
     this.#plan = plan
     this.#state = state
     this.#step = step
     this.#info = info
-    this.#secret = secret
+    this.#secrets = secrets
   }
 
   root(name: 'input' | 'variables' | 'data' | 'execution'): Json {
     if (name === 'input') return this.#state.input
     if (name === 'variables') return this.#state.variables
-    if (name === 'execution') return { ...this.#info, startedAt: timeText(this.#state.startedAt) }
+    if (name === 'execution') {
+      const { id, workflowId, correlationId, triggeredBy } = this.#info
+      return { id, workflowId, correlationId, triggeredBy, startedAt: timeText(this.#state.startedAt) }
+    }
     if (this.#step !== null) return dataOf(this.#plan, this.#state, this.#step)
     const root = this.#state.steps.get('')
     return resolve(this.#plan, this.#state, root?.frame?.type === 'sequence' ? root.frame.data : '')
@@ -71,7 +81,7 @@ export class StepScope implements Scope {
   }
 
   secret(name: string): string {
-    const value = this.#secret(name)
+    const value = this.#secrets.get(name)
     if (value === undefined)
       throw new ExpressionError(`secrets.${name} is not set: give CAIRN_SECRET_${name} to the service`)
     return value

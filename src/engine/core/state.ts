@@ -269,8 +269,10 @@ export function createState(init: {
 }
 
 /** Attempts carry the same key through retries and recoveries; a rollback begins a new generation with new keys. */
-export const idempotencyKeyOf = (state: ExecutionState, path: string): string =>
-  `${state.executionId}/${state.generation}/${path}`
+export const idempotencyKeyOf = (
+  { executionId, generation }: Pick<ExecutionState, 'executionId' | 'generation'>,
+  path: string,
+): string => `${executionId}/${generation}/${path}`
 
 /** The path of a child: the root's path is '', so its children's are their ids. */
 export const childPath = (parent: string, id: string): string => (parent === '' ? id : `${parent}.${id}`)

@@ -101,8 +101,9 @@ export const questionOf = (plan: StepPlan, step: StepState): Command => ({
 export function completeLeaf(turn: Turn, plan: StepPlan, step: StepState, result: StepResult): void {
   step.output = result.output
   if (result.meta !== undefined) step.meta = result.meta
-  delete step.error
-  delete step.deciding
+  // Hardly any has them, and deleting nothing takes as long as the rest of this.
+  if (step.error !== undefined) delete step.error
+  if (step.deciding !== undefined) delete step.deciding
   const { completed } = behaviourOf(plan)
   if (completed === undefined) complete(turn, plan, step)
   else completed(turn, plan, step)
