@@ -9,7 +9,7 @@ import { type ExecutionRow, executionColumns } from './execution-row.ts'
 import type { Append } from './flush.ts'
 import { findKey, type IdempotencyKey } from './idempotency.ts'
 import { checkSlotWithout, takeSlotAtStart } from './slot-at-start.ts'
-import { statisticsColumns, tally } from './tally.ts'
+import { statisticsColumns, statisticsTable, tally } from './tally.ts'
 import { begin } from './transaction.ts'
 
 /** What a start wants when an execution that has ended was started under its key. */
@@ -161,7 +161,7 @@ async function insertStart(
   const source = '(SELECT) AS start'
   await client.query(
     `WITH events AS (${insertFrom(source, 'execution_events', eventColumns, 1)}),
-       counted AS (${insertFrom(source, 'execution_statistics', statisticsColumns, first + keyedColumns.length)})
+       counted AS (${insertFrom(source, statisticsTable, statisticsColumns, first + keyedColumns.length)})
      ${insertFrom(source, 'workflow_executions', keyedColumns, first)}`,
     [
       ...arrayParameters(eventColumns, events),

@@ -6,7 +6,7 @@ import { type ExecutionImage, type ExecutionRow, executionColumns, imageColumns 
 import type { FlushPart } from './flush-part.ts'
 import { type InboxKey, type NewInboxItem, type Send, sendColumns, sendFrom } from './inbox.ts'
 import { insertResentFrom, resentColumns, resentEvents } from './resent-starts.ts'
-import { type StatisticsDelta, type StatisticsRow, statisticsColumns, tally } from './tally.ts'
+import { type StatisticsDelta, type StatisticsRow, statisticsColumns, statisticsTable, tally } from './tally.ts'
 
 export type { AppendedEvent, ExecutionImage }
 
@@ -251,7 +251,7 @@ function textOf(
   }
   if (statistics.length > 0) {
     ctes.push(
-      `counted AS (${insertFrom('complete', 'execution_statistics', statisticsColumns, take(statisticsColumns.length))})`,
+      `counted AS (${insertFrom('complete', statisticsTable, statisticsColumns, take(statisticsColumns.length))})`,
     )
   }
   const isOurs =

@@ -5,7 +5,7 @@ import { eventColumns } from './events.ts'
 import { executionColumns } from './execution-row.ts'
 import type { Append } from './flush.ts'
 import { inboxParameters, insertInboxFrom, lockedExecution, type NewInboxItem } from './inbox.ts'
-import { statisticsColumns, tally } from './tally.ts'
+import { statisticsColumns, statisticsTable, tally } from './tally.ts'
 import { insertWorkflowFrom, type NewWorkflow, nameTaken, workflowParameters } from './workflows.ts'
 
 /** An Idempotency-Key as a caller sent it. The same key means another request under another route or namespace. */
@@ -39,7 +39,7 @@ export async function startKeyed(
   const parts = [
     insertFrom('key', 'execution_events', eventColumns, firstValue),
     insertFrom('key', 'workflow_executions', executionColumns, first),
-    insertFrom('key', 'execution_statistics', statisticsColumns, first + executionColumns.length),
+    insertFrom('key', statisticsTable, statisticsColumns, first + executionColumns.length),
   ]
   const values = [
     ...arrayParameters(eventColumns, append.events),

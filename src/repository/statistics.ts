@@ -47,22 +47,31 @@ export const foldBatch = 5_000
  * Folds rows of flushes into one row per hour, workflow and version, and returns how many it took; call again at once while
  * it is `foldBatch`. Any node may, several at once: each takes rows that no other has. Folding is deleting and inserting in
  * one transaction, so a reader always sees each count once. Two nodes may leave two rows for an hour; they add up as well.
+ * `early`: what nodes of earlier releases count stands unfolded in execution_statistics itself.
  */
 export async function foldStatistics({ pool }: Database): Promise<number> {
   const client = await pool.connect()
   try {
     await begin(client)
     const { rows } = await client.query<Row & { folded: boolean }>(
-      `WITH fresh AS MATERIALIZED (
+      `WITH fresh AS (
+         DELETE FROM fresh_statistics
+         WHERE ctid = ANY (ARRAY(SELECT ctid FROM fresh_statistics LIMIT $1 FOR UPDATE SKIP LOCKED))
+         RETURNING workflow_id, version, hour, counts
+       ), early AS MATERIALIZED (
          SELECT id, workflow_id, version, hour FROM execution_statistics WHERE NOT folded
          ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+       ), hours AS MATERIALIZED (
+         SELECT workflow_id, version, hour FROM fresh UNION SELECT workflow_id, version, hour FROM early
        ), buckets AS MATERIALIZED (
-         SELECT b.id FROM execution_statistics b
-         JOIN (SELECT DISTINCT workflow_id, version, hour FROM fresh) AS f USING (workflow_id, version, hour)
+         SELECT b.id FROM execution_statistics b JOIN hours USING (workflow_id, version, hour)
          WHERE b.folded FOR UPDATE OF b SKIP LOCKED
+       ), gone AS (
+         DELETE FROM execution_statistics WHERE id IN (SELECT id FROM early UNION ALL SELECT id FROM buckets)
+         RETURNING workflow_id, version, hour, folded, counts
        )
-       DELETE FROM execution_statistics WHERE id IN (SELECT id FROM fresh UNION ALL SELECT id FROM buckets)
-       RETURNING workflow_id, version, hour, folded, counts`,
+       SELECT workflow_id, version, hour, false AS folded, counts FROM fresh
+       UNION ALL SELECT workflow_id, version, hour, folded, counts FROM gone`,
       [foldBatch],
     )
     const buckets = merged(rows, (row) => `${row.workflow_id}/${row.version}/${row.hour}`)
@@ -131,9 +140,10 @@ export async function stepMedians(database: Database, workflowId: string): Promi
 }
 
 async function readCounts({ pool }: Database, workflowId: string | undefined): Promise<Counts> {
+  const whose = workflowId === undefined ? '' : 'WHERE workflow_id = $1'
   const { rows } = await pool.query<Row>(
-    `SELECT workflow_id, version, hour, counts FROM execution_statistics
-     ${workflowId === undefined ? '' : 'WHERE workflow_id = $1'} ORDER BY id`,
+    `SELECT workflow_id, version, hour, counts FROM execution_statistics ${whose}
+     UNION ALL SELECT workflow_id, version, hour, counts FROM fresh_statistics ${whose}`,
     workflowId === undefined ? [] : [workflowId],
   )
   return merged(rows, () => '')[0]?.counts ?? emptyCounts()

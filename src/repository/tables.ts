@@ -99,6 +99,13 @@ export interface ExecutionStatisticsTable {
   counts: JsonColumn
 }
 
+export interface FreshStatisticsTable {
+  workflow_id: string
+  version: number
+  hour: Generated<number>
+  counts: JsonColumn
+}
+
 export interface NodesTable {
   id: string
   host: string
@@ -154,6 +161,7 @@ export interface Tables {
   execution_inbox: ExecutionInboxTable
   idempotency_keys: IdempotencyKeysTable
   execution_statistics: ExecutionStatisticsTable
+  fresh_statistics: FreshStatisticsTable
   nodes: NodesTable
   node_lanes: NodeLanesTable
   retired_executions: RetiredExecutionsTable

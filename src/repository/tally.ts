@@ -25,7 +25,7 @@ export interface StepCount {
   readonly durationMs?: number
 }
 
-/** What a row of execution_statistics holds, whether of one flush or of an hour. Merging is adding. */
+/** What a row holds, whether of one flush (fresh_statistics) or of an hour (execution_statistics). Merging is adding. */
 export interface Counts {
   /** Executions by present status, as differences: a change of status is -1 and +1. */
   present: Partial<Record<ExecutionStatus, number>>
@@ -47,6 +47,9 @@ export interface StatisticsRow {
   readonly version: number
   readonly counts: Counts
 }
+
+/** Where the columns that follow go: see docs/adr/0042. */
+export const statisticsTable = 'fresh_statistics'
 
 export const statisticsColumns: readonly ArrayColumn<StatisticsRow>[] = [
   { name: 'workflow_id', type: 'uuid', of: (row) => row.workflowId },

@@ -11,7 +11,7 @@ t.test('a start under a key that nobody has is stored with it, and the key is li
   t.same(await store.startUnderKey(keyOf(), null, append), { type: 'started', executionId: append.executionId })
   t.same(await store.findExecution(append.executionId), append.insert)
   t.equal((await store.eventsAfter(append.executionId, 0, 10)).length, 1)
-  const counted = await database.pool.query('SELECT FROM execution_statistics')
+  const counted = await database.pool.query('SELECT FROM fresh_statistics')
   t.equal(counted.rowCount, 1)
   await t.rejects(store.startUnderKey(keyOf(), null, keyedStart()), {
     code: 'EXECUTION_KEY_LIVE',

@@ -81,7 +81,7 @@ t.test('the fence refuses a node whose row is gone, and nothing of the flush is 
   t.equal(await lane.flush(flush, true), 'fenced')
   t.equal(await count(database, 'execution_events'), 1)
   t.equal(await count(database, 'workflow_executions'), 1)
-  t.equal(await count(database, 'execution_statistics'), 0)
+  t.equal(await count(database, 'fresh_statistics'), 0)
 })
 
 t.test('a lane that was never registered is fenced', async (t) => {
@@ -186,7 +186,7 @@ t.test('a resend after a commit that went unnoticed changes nothing and reports 
   t.equal((await store.findExecution(row.id))!.owner, other)
   t.equal(await count(database, 'execution_events'), 3)
   t.equal(await count(database, 'workflow_executions'), 2)
-  t.equal(await count(database, 'execution_statistics'), 1)
+  t.equal(await count(database, 'fresh_statistics'), 1)
 })
 
 t.test('an inbox row goes with its answer, and one that has got its id since a failover stays', async (t) => {
@@ -213,7 +213,7 @@ t.test('a resend of what never arrived writes all of it', async (t) => {
   const row = executionRow({ owner: node })
   t.equal(await lane.flush([startOf(row, { statistics: [counted(row.workflowId)] })], true), 'committed')
   t.same(await store.findExecution(row.id), row)
-  t.equal(await count(database, 'execution_statistics'), 1)
+  t.equal(await count(database, 'fresh_statistics'), 1)
 })
 
 t.test(

@@ -26,7 +26,7 @@ t.test('a keyed start writes row, events and statistics like any other', async (
   t.same(await store.startKeyed(key, append), { resourceId: append.executionId, requestId: null, replayed: false })
   t.same(await store.findExecution(append.executionId), append.insert)
   t.equal((await store.eventsAfter(append.executionId, 0, 10)).length, 1)
-  t.equal(await count(database, 'execution_statistics'), 1)
+  t.equal(await count(database, 'fresh_statistics'), 1)
 })
 
 t.test('of keyed starts that race exactly one happens, and all learn of that one', async (t) => {
@@ -37,7 +37,7 @@ t.test('of keyed starts that race exactly one happens, and all learn of that one
   t.equal(answers.filter((answer) => !answer.replayed).length, 1)
   t.equal(await count(database, 'workflow_executions'), 1)
   t.equal(await count(database, 'execution_events'), 1)
-  t.equal(await count(database, 'execution_statistics'), 1)
+  t.equal(await count(database, 'fresh_statistics'), 1)
 })
 
 t.test('a key is refused with another request, and means another one under another route or namespace', async (t) => {

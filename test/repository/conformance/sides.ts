@@ -68,7 +68,7 @@ export async function openPostgres(t: Test): Promise<Side> {
     circuits: createCircuits(database),
     upkeep: createUpkeep(database),
     async counted() {
-      const { rows } = await database.pool.query('SELECT count(*)::integer AS count FROM execution_statistics')
+      const { rows } = await database.pool.query('SELECT count(*)::integer AS count FROM fresh_statistics')
       return rows[0].count
     },
     async loseEvent(executionId, seq) {
