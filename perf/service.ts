@@ -82,13 +82,12 @@ export class Clients {
 
   /** The answer; an error when it is none of 2xx. */
   async send<T>(method: 'GET' | 'POST' | 'PATCH', path: string, body?: object): Promise<T> {
-    const answer = await this.#pool.request({
-      ...{ path, method },
-      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-    })
-    const text = await answer.body.text()
-    if (answer.statusCode >= 300) throw new Error(`${method} ${path} answered ${answer.statusCode}: ${text}`)
-    return JSON.parse(text) as T
+    return JSON.parse(await this.#answer(method, path, body)) as T
+  }
+
+  /** As it was sent. */
+  text(path: string): Promise<string> {
+    return this.#answer('GET', path)
   }
 
   /** Follows an execution from its beginning on over a socket of its own. */
@@ -106,6 +105,16 @@ export class Clients {
 
   close(): Promise<void> {
     return this.#pool.close()
+  }
+
+  async #answer(method: 'GET' | 'POST' | 'PATCH', path: string, body?: object): Promise<string> {
+    const answer = await this.#pool.request({
+      ...{ path, method },
+      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    })
+    const text = await answer.body.text()
+    if (answer.statusCode >= 300) throw new Error(`${method} ${path} answered ${answer.statusCode}: ${text}`)
+    return text
   }
 }
 
