@@ -65,7 +65,7 @@ export async function run(
 }
 
 /** The execution once it has ended. */
-export const ended = (engine: WorkflowEngine, executionId: string) => engine.waitForEnd(executionId, 20_000)
+export const ended = (engine: WorkflowEngine, executionId: string) => engine.waitForEnd(executionId, 60_000)
 
 export const journalOf = (engine: WorkflowEngine, executionId: string): Promise<JournalEvent[]> =>
   engine.store.eventsAfter(executionId, 0, 10_000)

@@ -79,8 +79,8 @@ export async function startApi(t: Test, options: Partial<AppOptions> = {}): Prom
     call,
     gate: (name) => gateOf(gates, name),
     async event(executionId, type) {
-      const event = await engine.feed.waitFor(executionId, 0, (event) => event.type === type, 20_000)
-      if (event === null) throw new Error(`no ${type} within 20 s`)
+      const event = await engine.feed.waitFor(executionId, 0, (event) => event.type === type, 60_000)
+      if (event === null) throw new Error(`no ${type} within a minute`)
     },
     async workflow(steps, definition = {}) {
       const { status, body } = await call('POST', '/api/workflows', {
@@ -90,7 +90,7 @@ export async function startApi(t: Test, options: Partial<AppOptions> = {}): Prom
       return body
     },
     async run(workflowId, input) {
-      const { status, body } = await call('POST', '/api/workflows/executions?waitMs=20000', {
+      const { status, body } = await call('POST', '/api/workflows/executions?waitMs=60000', {
         body: { workflowId, input },
       })
       if (status !== 201) throw new Error(JSON.stringify(body))
