@@ -1,16 +1,20 @@
 import type { DecisionRequest } from '../../src/engine/approvals.ts'
 import type { WorkflowEngine } from '../../src/engine/engine.ts'
-import { seen } from '../engine/running-engine.ts'
+import { until } from '../harness/condition.ts'
 
-/** Each decides the oldest approval that the execution has open, as soon as it has one. */
+/** Each decides the oldest approval that the execution has open and none of them has decided, as soon as it has one. */
 export async function decideAll(
   engine: WorkflowEngine,
   executionId: string,
   decisions: readonly DecisionRequest[],
 ): Promise<void> {
-  const open = async () => (await engine.store.listApprovals({ executionId, status: 'open' }, 200)).items.at(-1)
+  const decided = new Set<string>()
   for (const decision of decisions) {
-    if ((await open()) === undefined) await seen(engine, executionId, 'approval.requested')
-    await engine.decideApproval((await open())!.id, decision)
+    const { id } = await until('an approval is open', async () => {
+      const { items } = await engine.store.listApprovals({ executionId, status: 'open' }, 200)
+      return items.findLast(({ id }) => !decided.has(id)) ?? null
+    })
+    decided.add(id)
+    await engine.decideApproval(id, decision)
   }
 }
