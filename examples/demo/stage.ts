@@ -51,7 +51,8 @@ export async function openStage(
 /** The service at `given` or the usual address; null when there is none at the latter that can run the demo. */
 async function findRunning(given: string | undefined, dataUrl: string): Promise<CairnClient | null> {
   const url = given ?? usualUrl
-  if (!(await isReady(url))) {
+  // One that was named is waited for even on a busy machine.
+  if (!(await isReady(url, given === undefined ? 2_000 : 15_000))) {
     if (given === undefined) return null
     throw new Error(`No Cairn is ready at CAIRN_URL (${url})`)
   }
@@ -91,9 +92,9 @@ function configOf(config: Config, data: Loopback, stub: Loopback | null): object
 }
 
 /** Ready, and a Cairn. */
-async function isReady(url: string): Promise<boolean> {
+async function isReady(url: string, patienceMs: number): Promise<boolean> {
   try {
-    const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(2_000) })
+    const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(patienceMs) })
     const { reasons } = (await response.json()) as { reasons?: unknown }
     return response.ok && Array.isArray(reasons)
   } catch {
