@@ -28,7 +28,7 @@ export async function fill(
 ): Promise<void> {
   const now = Date.now()
   const step = (DAYS * 86_400_000) / executions
-  await client.query(workflows, [WORKFLOWS, now - DAYS * 86_400_000])
+  await client.query(workflows, [WORKFLOWS, now - DAYS * 86_400_000, Math.max(1, events - 2)])
   const slice = Math.ceil(executions / 10)
   for (let from = 0; from < executions; from += slice) {
     const to = Math.min(executions, from + slice) - 1
@@ -58,8 +58,9 @@ WITH made AS (
   FROM generate_series(0, $1::integer - 1) AS series(w) RETURNING id, name
 )
 INSERT INTO workflow_versions (workflow_id, version, definition, created_at)
-SELECT id, 1, json_build_object('name', name, 'steps', json_build_array(json_build_object(
-  'id', 'a', 'name', 'a', 'type', 'action', 'config', json_build_object('type', 'echo')))), $2::bigint FROM made`
+SELECT id, 1, json_build_object('name', name, 'steps', (
+  SELECT json_agg(json_build_object('id', 'a' || s, 'type', 'action', 'config', json_build_object('type', 'echo')) ORDER BY s)
+  FROM generate_series(1, $3::integer) AS steps(s))), $2::bigint FROM made`
 
 const rows = `
 INSERT INTO workflow_executions (id, workflow_id, workflow_version, format, status, wake_at, last_seq, created_at, started_at,
@@ -79,7 +80,7 @@ const journals = `
 INSERT INTO execution_events (execution_id, seq, at, attempt, percentage, type, path, data)
 SELECT id, seq, at + seq * (900 / $1::integer), CASE WHEN seq BETWEEN 2 AND $1::integer - 1 THEN 1 END, (seq - 1) * 100 / $1::integer,
   CASE seq WHEN 1 THEN 'execution.started' WHEN $1::integer THEN 'execution.completed' ELSE 'step.completed' END,
-  CASE WHEN seq BETWEEN 2 AND $1::integer - 1 THEN 'a' END,
+  CASE WHEN seq BETWEEN 2 AND $1::integer - 1 THEN 'a' || seq - 1 END,
   CASE WHEN seq BETWEEN 2 AND $1::integer - 1 THEN json_build_object('output', repeat('x', 100), 'durationMs', 5) ELSE '{}' END
 FROM given CROSS JOIN generate_series(1, $1::integer) AS series(seq) ORDER BY id, seq`
 
@@ -95,5 +96,5 @@ SELECT 'POST executions', 'key-' || i, 'hash', id, at FROM given WHERE i % 10 = 
 const statistics = `
 INSERT INTO execution_statistics (workflow_id, version, hour, folded, counts)
 SELECT ('00000000-0000-7000-8000-' || lpad(w::text, 12, '0'))::uuid, 1, hour * 3600000::bigint, true,
-  '{"present":{"completed":20},"ended":{"completed":20,"failed":0,"cancelled":0},"durations":{"count":20,"sum":18000,"buckets":{"79":20}},"steps":{"a":{"executions":160,"failures":0,"retries":0,"durations":{"count":160,"sum":800,"buckets":{"19":160}}}}}'
+  '{"present":{"completed":20},"ended":{"completed":20,"failed":0,"cancelled":0},"durations":{"count":20,"sum":18000,"buckets":{"79":20}},"steps":{"a1":{"executions":160,"failures":0,"retries":0,"durations":{"count":160,"sum":800,"buckets":{"19":160}}}}}'
 FROM generate_series(0, $1::integer - 1) AS workflows(w), generate_series(470000, 472399) AS hours(hour)`

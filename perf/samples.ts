@@ -1,10 +1,16 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
-/** Lateness and the like, ms: what share of the samples was no greater. */
+/** Lateness and the like, whole ms: what share of the samples was no greater. */
 export function spread(samples: number[]): { p50Ms: number; p99Ms: number; maxMs: number } {
+  const { p50Ms, p99Ms, maxMs } = exactly(samples)
+  return { p50Ms: Math.round(p50Ms), p99Ms: Math.round(p99Ms), maxMs: Math.round(maxMs) }
+}
+
+/** The same for what takes less than that. */
+export function exactly(samples: readonly number[]): { p50Ms: number; p99Ms: number; maxMs: number } {
   const sorted = Float64Array.from(samples).sort()
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
-  return { p50Ms: Math.round(at(0.5)), p99Ms: Math.round(at(0.99)), maxMs: Math.round(at(1)) }
+  return { p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) }
 }
 
 /** What this process takes from now on: CPU, its largest memory, and the longest time that its event loop stood still. */

@@ -88,7 +88,7 @@ async function soak(databaseUrl: string) {
     const startedAt = performance.now()
     const samples = Math.round((minutes * 60_000) / sampleMs)
     for (let i = 1; i <= samples; i++) {
-      await delay(startedAt + i * sampleMs - performance.now())
+      await delay(Math.max(0, startedAt + i * sampleMs - performance.now()))
       const at = performance.now() - startedAt
       for (const { name, unit, value } of [...(await processFigures()), ...(await databaseFigures(database))]) {
         const course = seen.get(name) ?? { unit, samples: [] }
