@@ -7,6 +7,7 @@ import { openapiPlugin } from './plugins/openapi.ts'
 import { requestIdOf, requestIdsPlugin } from './plugins/request-ids.ts'
 import { requestLogPlugin } from './plugins/request-log.ts'
 import { stoppingPlugin } from './plugins/stopping.ts'
+import { timeLimitPlugin } from './plugins/time-limit.ts'
 import { validationPlugin } from './plugins/validation.ts'
 import { websocketPlugin } from './plugins/websocket.ts'
 import { approvalRoutes, approvalSchemas } from './routes/approvals.ts'
@@ -48,6 +49,9 @@ export interface AppOptions {
 /** What a body may hold beside the payload: the names around an input. */
 const ENVELOPE_BYTES = 64 * 1024
 
+/** A start is given up after 10 s, and who asks for control waits 5 s: most clients wait for longer than this. */
+const ANSWER_WITHIN_MS = 12_000
+
 /** A subscriber that gives no sign of life for this long is gone. */
 const KEEP_ALIVE_MS = 30_000
 
@@ -87,6 +91,7 @@ export function buildApp({
   app.register(stoppingPlugin)
   app.register(jsonBodyPlugin)
   app.register(validationPlugin)
+  app.register(timeLimitPlugin, { withinMs: ANSWER_WITHIN_MS })
   app.register(openapiPlugin, { version, asyncapi: asyncapiDocument() })
   // Answers are built field by field in routes/, and the tests hold them against their schemas: nothing is left to filter.
   app.setSerializerCompiler(() => (value) => JSON.stringify(value))

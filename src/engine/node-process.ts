@@ -116,7 +116,9 @@ export class NodeProcess {
   }
 
   get #up(): Assembly {
-    if (this.#running === null || this.#phase === 'stopped') throw new CairnError('DATABASE_UNAVAILABLE')
+    // While it starts, the tables may not be there yet, or be those of an older release.
+    if (this.#running === null || this.#phase === 'starting' || this.#phase === 'stopped')
+      throw new CairnError('DATABASE_UNAVAILABLE')
     return this.#running
   }
 

@@ -50,7 +50,9 @@ export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code } = error as { code?: unknown }
   if (typeof code !== 'string')
-    return /^(Connection terminated|timeout exceeded|Client has encountered|Query read timeout)/.test(error.message)
+    return /^(Connection terminated|timeout (exceeded|expired)|Client has encountered|Query read timeout)/.test(
+      error.message,
+    )
   // As in `classify`: EPIPE is Node's, and looks like an SQLSTATE.
   return error instanceof pg.DatabaseError ? /^(08|53|57P|25006|25P03)/.test(code) : unreached.test(code)
 }

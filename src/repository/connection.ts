@@ -27,7 +27,7 @@ export interface LaneConnection {
   readonly server: ServerIdentity
 }
 
-/** The one handle on PostgreSQL. Every wait on it is bounded: for a connection 5 s, for an answer as the options say. */
+/** The one handle on PostgreSQL. Every wait on it is bounded: for a connection 10 s, for an answer as the options say. */
 export interface Database {
   readonly pool: pg.Pool
   readonly db: Kysely<Tables>
@@ -46,10 +46,19 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** How long a connection attempt may take: shorter than the default lease of 15 s. */
+/** How long the handshake of a connection may take, and the first look at its server: together less than the default lease of 15 s. */
 const connectTimeoutMs = 5_000
 /** Beyond this the end of a connection is not waited for. */
 const farewellMs = 5_000
+
+/**
+ * As `identify`, within the time that connecting may take: that a server stands still after the handshake must not be found out
+ * by whoever waits for the connection, least of all when its statements may take as long as they need.
+ */
+async function introduce(client: pg.ClientBase): Promise<ServerIdentity> {
+  const impatience = setTimeout(() => cut(client), connectTimeoutMs)
+  return identify(client).finally(() => clearTimeout(impatience))
+}
 
 /**
  * Opens a pool; nothing is connected before the first query, so an unreachable server shows there.
@@ -72,24 +81,17 @@ export function openDatabase(options: DatabaseOptions): Database {
   const timeline = new Timeline()
   const open = new Set<pg.ClientBase>()
   const openPool = (bound: number, more: pg.PoolConfig): pg.Pool => {
-    const pool = new pg.Pool({
-      ...config,
-      ...more,
-      verify: (client, done) => {
-        identify(client).then((server) => {
-          timeline.note(server.timeline)
-          done()
-        }, done)
-      },
-    })
-    pool.on('error', onError)
-    pool.on('connect', (client) => {
+    // Not pg's `verify`: a connection whose waiter loses patience while it is looked at would never come back to the pool.
+    const onConnect = async (client: pg.ClientBase): Promise<void> => {
       open.add(client)
       client.once('end', () => open.delete(client))
       // A connection that breaks while somebody holds it between two statements must not end the process either.
       client.on('error', () => {})
       watch(client, bound)
-    })
+      timeline.note((await introduce(client)).timeline)
+    }
+    const pool = new pg.Pool({ ...config, ...more, onConnect })
+    pool.on('error', onError)
     return pool
   }
   const farewell = async (ends: () => Promise<unknown>): Promise<void> => {
@@ -113,7 +115,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       try {
         await client.connect()
         watch(client, bound)
-        const server = await identify(client)
+        const server = await introduce(client)
         timeline.note(server.timeline)
         return { client, server }
       } catch (error) {

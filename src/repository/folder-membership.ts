@@ -13,6 +13,7 @@ export interface MembershipOptions {
 }
 
 const pauseMs = 1_000
+const mostJoins = 3
 
 /*
  * This process among the users of a data folder, from its joining to its leaving:
@@ -37,9 +38,17 @@ export class FolderMembership {
     this.#watch()
   }
 
+  /** The session may end meanwhile: the last one to leave has stopped the server, or others took this process for one that stands still. */
   static async join(options: MembershipOptions): Promise<FolderMembership> {
-    const session = await options.open()
-    return new FolderMembership(options, session, await join(session))
+    for (let attempt = 1; ; attempt++) {
+      const session = await options.open()
+      try {
+        return new FolderMembership(options, session, await join(session))
+      } catch (error) {
+        await session.end().catch(() => {})
+        if (attempt === mostJoins) throw error
+      }
+    }
   }
 
   get session(): pg.Client {

@@ -4,6 +4,7 @@ import { Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import type pg from 'pg'
 import type { Database } from './connection.ts'
+import { boundIdleness } from './transaction.ts'
 
 const migrationFolder = path.join(import.meta.dirname, '../../migrations')
 
@@ -40,6 +41,8 @@ async function migrateOver(pool: pg.Pool): Promise<void> {
   const provider = new FileMigrationProvider({ fs, path, migrationFolder })
   if (await isMigrated(db, provider)) return
   await db.transaction().execute(async (trx) => {
+    // Others wait for the lock, and must not wait for a node that stands still with it.
+    await boundIdleness(trx)
     await sql`SELECT pg_advisory_xact_lock(${sql.lit(lockId)})`.execute(trx)
     // A newer release may have gone further while this one waited: what it did is unknown here, and Kysely would object.
     if (await isMigrated(trx, provider)) return

@@ -1,6 +1,5 @@
 import { sql, type Transaction } from 'kysely'
 import type pg from 'pg'
-import type { Tables } from './tables.ts'
 
 /**
  * How long a transaction may wait for its client's next statement. A process that stands still in the middle of one would hold
@@ -15,6 +14,6 @@ export async function begin(client: pg.ClientBase): Promise<void> {
 }
 
 /** To be called first in a transaction of Kysely's: as `begin`. */
-export async function boundIdleness(trx: Transaction<Tables>): Promise<void> {
+export async function boundIdleness<Schema>(trx: Transaction<Schema>): Promise<void> {
   await sql.raw(bound).execute(trx)
 }

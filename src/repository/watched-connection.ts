@@ -22,7 +22,9 @@ const internals = (client: pg.ClientBase): Internals => client as unknown as Int
 export function watch(client: pg.ClientBase, silenceMs: number): void {
   const { connection } = internals(client)
   const { stream } = connection
-  stream.setTimeout(silenceMs, () => {
+  stream.setTimeout(silenceMs)
+  // Each time: a connection that was idle for as long before is watched all the same.
+  stream.on('timeout', () => {
     if (internals(client).readyForQuery) return
     const message = `PostgreSQL has not answered a statement for ${silenceMs} ms`
     stream.destroy(Object.assign(new Error(message), { code: 'ETIMEDOUT' }))

@@ -6,8 +6,9 @@ import type { Test } from 'tap'
  * - `lost`: the server never gets it; the client's connection is cut.
  * - `unanswered`: the server performs it, and its answer is swallowed; then the connection is cut.
  * - `late`: the client's connection is cut; the server gets it when the test says so.
+ * - `stalled`: from it on nothing is delivered, as after `stall`.
  */
-export type Fault = 'lost' | 'unanswered' | 'late'
+export type Fault = 'lost' | 'unanswered' | 'late' | 'stalled'
 
 /** A network of the test's own between engines and a server: it cuts, swallows, delays, stalls, and leads elsewhere. */
 export interface Passage {
@@ -94,7 +95,11 @@ export async function startProxy(t: Test, url: string): Promise<Passage> {
         const deliver = async (): Promise<void> => {
           for (const each of late) await each()
         }
-        const trap: Trap = { marker, fault, left: times, late, sprung: () => resolve(deliver) }
+        const sprung = (): void => {
+          if (fault === 'stalled') proxy.stall()
+          resolve(deliver)
+        }
+        const trap: Trap = { marker, fault, left: times, late, sprung }
         traps.add(trap)
       })
     },
@@ -171,6 +176,11 @@ class Link {
     const trap = this.#trapFor(chunk.toString('latin1'))
     if (trap === undefined) return void this.#server!.write(chunk)
     trap.left -= 1
+    if (trap.fault === 'stalled') {
+      this.#client.pause()
+      this.#client.unshift(chunk)
+      return trap.sprung()
+    }
     if (trap.fault === 'unanswered') {
       this.#swallowing = trap
       this.#server!.write(chunk)

@@ -1,5 +1,6 @@
 /** Packets are neither delivered nor refused: no connection breaks, and nothing is answered. */
 import t from 'tap'
+import { buildApp } from '../../src/app.ts'
 import { isUnavailable } from '../../src/repository/classify.ts'
 import { call, ended, journalOf, latch, run, seen, startEngine } from '../engine/running-engine.ts'
 import { until } from '../harness/condition.ts'
@@ -67,4 +68,47 @@ t.test('an engine behind a stalled network stops in bounded time', async (t) => 
   proxy.stall()
   await engine.stop()
   t.pass('it has stopped')
+})
+
+t.test('every request to a node behind a stalled network is answered in bounded time: 503, try again', async (t) => {
+  stayAlive(t)
+  const { url } = await createTestDatabase(t)
+  const proxy = await startProxy(t, url)
+  // Its lease outlives the test: without one it would refuse starts at once.
+  const engine = await startEngine(t, {}, { databaseUrl: proxy.url, prepare: false, leaseMs: 120_000, drainMs: 10 })
+  const app = buildApp({ engine })
+  t.teardown(() => app.close())
+  const { id: workflowId } = await engine.createWorkflow({
+    name: 'stalled',
+    steps: [{ id: 'a', type: 'set', config: { variables: { a: 1 } } }],
+  })
+  const executions = '/api/workflows/executions'
+  const execution = `${executions}/${await engine.startExecution(workflowId)}`
+  // Of those in the pool some wait for an answer, and of the requests some for one of them.
+  await Promise.all(Array.from({ length: 10 }, () => app.inject('/api/workflows')))
+  proxy.stall()
+  const requests = [
+    ...['', '/steps', '/events', '/events/stream', '/checkpoints', '/checkpoints/0'].map(
+      (path) => ['GET', execution + path] as const,
+    ),
+    ...['', '/statistics', `/${workflowId}`, `/${workflowId}/versions`].map(
+      (path) => ['GET', `/api/workflows${path}`] as const,
+    ),
+    ['POST', executions, { workflowId }],
+    ['POST', executions, { workflowId, executionKey: 'one' }],
+    ['POST', `${execution}/signals/go`, {}],
+    ['PATCH', execution, { action: 'retry' }],
+    ['POST', `${execution}/rollback`, { checkpointIndex: 0 }],
+    ['POST', '/api/workflows', { name: 'other', steps: [{ id: 'a', type: 'set', config: { variables: { a: 1 } } }] }],
+  ] as const
+  const stalledAt = performance.now()
+  await Promise.all(
+    requests.map(async ([method, path, payload]) => {
+      const answer = await app.inject({ method, url: path, ...(payload && { payload }) })
+      const afterMs = Math.round(performance.now() - stalledAt)
+      t.match([answer.statusCode, answer.headers['retry-after']], [503, '1'], `${method} ${path} after ${afterMs} ms`)
+    }),
+  )
+  const lastMs = performance.now() - stalledAt
+  t.ok(lastMs < 25_000, `before any statement is given up: after ${Math.round(lastMs)} ms`)
 })

@@ -54,7 +54,11 @@ t.test(
       t.ok(isUnavailable(Object.assign(new Error(`write ${code}`), { code })), code)
     for (const code of ['08006', '53100', '53300', '57P01', '57P03', '25006', '25P03'])
       t.ok(isUnavailable(databaseError(code)), code)
-    for (const message of ['Connection terminated unexpectedly', 'timeout exceeded when trying to connect'])
+    for (const message of [
+      'Connection terminated unexpectedly',
+      'timeout exceeded when trying to connect',
+      'timeout expired',
+    ])
       t.ok(isUnavailable(new Error(message)), message)
   },
 )

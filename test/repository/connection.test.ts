@@ -1,7 +1,12 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import type pg from 'pg'
 import t from 'tap'
+import { isUnavailable } from '../../src/repository/classify.ts'
 import { openDatabase } from '../../src/repository/connection.ts'
 import { openDataSource } from '../../src/repository/data-source.ts'
 import { migrate } from '../../src/repository/migrate.ts'
+import { startProxy } from '../faults/proxy.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { withClient } from '../harness/server.ts'
 
@@ -49,4 +54,65 @@ t.test('a migration that fails leaves nothing behind, nor its lock', async (t) =
     [],
   )
   t.same(rows, [{ tables: ['nodes'], locks: 0 }])
+})
+
+t.test('a server that stands still after the handshake is given up, by migrations too', async (t) => {
+  const { url } = await createTestDatabase(t)
+  const proxy = await startProxy(t, url)
+  const database = openDatabase({ url: proxy.url })
+  t.teardown(database.close)
+  // The first thing that a connection asks, once it has shaken hands.
+  const standsStill = proxy.fault('pg_stat_activity', 'stalled')
+  const migrated = migrate(database).catch((error) => error)
+  await standsStill
+  const others = [database.pool.query('SELECT 1'), database.connectLane(60_000)].map((each) => each.catch((e) => e))
+  for (const error of await Promise.all([migrated, ...others])) t.ok(isUnavailable(error), String(error))
+  proxy.flow()
+  await migrate(database)
+})
+
+t.test('a node that stands still in the middle of a migration does not keep the others from it', async (t) => {
+  const { url } = await createTestDatabase(t)
+  await withClient(url, (client) => client.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public'))
+  const proxy = await startProxy(t, url)
+  const [still, other] = [proxy.url, url].map((each) => openDatabase({ url: each, prepare: false }))
+  for (const { close } of [still!, other!]) t.teardown(close)
+  const standsStill = proxy.fault('execution_events', 'stalled')
+  const failed = migrate(still!).catch((error) => error)
+  await standsStill
+  await migrate(other!)
+  t.match(await other!.pool.query('SELECT count(*) FROM workflow_executions'), { rowCount: 1 })
+  proxy.flow()
+  t.ok(isUnavailable(await failed), 'its transaction was ended; it would begin anew')
+})
+
+t.test('a statement is given up also on a connection that was idle for longer than it may take', async (t) => {
+  const { url } = await createTestDatabase(t)
+  const proxy = await startProxy(t, url)
+  const database = openDatabase({ url: proxy.url, pulseMs: 1_000 })
+  t.teardown(database.close)
+  const client = (await database.pulse.connect()) as pg.PoolClient & { connection: { stream: Socket } }
+  await once(client.connection.stream, 'timeout')
+  client.release()
+  proxy.stall()
+  await t.rejects(database.pulse.query('SELECT 1'), { code: 'ETIMEDOUT' })
+  proxy.flow()
+  t.match(await database.pulse.query('SELECT 1 AS one'), { rows: [{ one: 1 }] })
+})
+
+t.test('a connection for which somebody waited in vain is there for the next one', async (t) => {
+  const { url } = await createTestDatabase(t)
+  const proxy = await startProxy(t, url)
+  const database = openDatabase({ url: proxy.url, poolSize: 1 })
+  t.teardown(database.close)
+  const held = await database.pool.connect()
+  const waited = database.pool.query('SELECT 1').catch((error) => error)
+  await held.query('SELECT pg_sleep(1)')
+  // So its patience ends a second before that with the new connection.
+  const standsStill = proxy.fault('pg_stat_activity', 'stalled')
+  held.release(true)
+  await standsStill
+  t.match(await waited, { message: /timeout exceeded/ })
+  proxy.flow()
+  t.match(await database.pool.query('SELECT 1 AS one'), { rows: [{ one: 1 }] })
 })

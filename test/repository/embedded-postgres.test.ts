@@ -5,8 +5,10 @@ import path from 'node:path'
 import t from 'tap'
 import { openDatabase } from '../../src/repository/connection.ts'
 import { startEmbedded } from '../../src/repository/embedded-postgres.ts'
+import { folderLock } from '../../src/repository/folder-users.ts'
 import { checkDurability, migrate } from '../../src/repository/migrate.ts'
-import { withClient } from '../harness/server.ts'
+import { until } from '../harness/condition.ts'
+import { urlOf, withClient } from '../harness/server.ts'
 
 /** One folder for most tests: initdb takes its time. */
 const dataDir = path.join(t.testdir(), 'not/there yet')
@@ -97,4 +99,26 @@ t.test('a server that may lose acknowledged commits is refused', async (t) => {
     await withClient(server.url, (client) => client.query('ALTER SYSTEM RESET ALL'))
   }
   await server.stop()
+})
+
+t.test('who stands still while joining or leaving does not keep others from it', async (t) => {
+  // A server with nobody on it.
+  const module = JSON.stringify(path.join(import.meta.dirname, '../../src/repository/embedded-postgres.ts'))
+  const script = `const { startEmbedded } = await import(${module}); console.log((await startEmbedded({ dataDir: ${JSON.stringify(dataDir)} })).url)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const exit = once(child, 'exit')
+  const [url] = await once(child.stdout.setEncoding('utf8'), 'data')
+  child.kill('SIGKILL')
+  await exit
+  await withClient(urlOf(url.trim(), 'postgres'), async (still) => {
+    await still.query(`SET application_name = 'cairn process ${process.pid}'`)
+    await until('the killed one has left', async () => {
+      const { rows } = await still.query('SELECT pg_try_advisory_lock($1) AS alone', [folderLock])
+      return rows[0].alone
+    })
+    const joined = await startEmbedded({ dataDir })
+    t.equal(joined.aloneAt, null, 'the one that stands still may go on')
+    await t.rejects(still.query('SELECT 1'), 'and finds out then')
+    await joined.stop()
+  })
 })
