@@ -8,6 +8,9 @@ import { createTestDatabase } from '../harness/database.ts'
 import { freePort } from '../harness/free-port.ts'
 import { root, run, startService } from './program.ts'
 
+// A demo mostly waits: for people to read, and for processes to start.
+t.jobs = 2
+
 t.test('its workflow is the one that README shows', async (t) => {
   const readme = readFileSync(path.join(root, 'README.md'), 'utf8')
   const shown = /`pipeline\.json`:\n\n```json\n([\s\S]*?)\n```/.exec(readme)![1]!
