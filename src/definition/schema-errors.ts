@@ -2,6 +2,7 @@ import type { ErrorObject } from 'ajv/dist/2020.js'
 import { pointerTo } from './json-pointer.ts'
 import { didYouMean } from './nearest.ts'
 import type { Fault } from './plan.ts'
+import { storedMessage, storedPattern } from './stored-text.ts'
 
 /** Ajv's error for a check made with `verbose` and `allErrors`. */
 export type SchemaError = ErrorObject<string, Record<string, unknown>>
@@ -91,7 +92,7 @@ const limitMessage = (bound: string, keyword: string, limit: unknown): string =>
   `must have ${bound} ${limit} ${units[keyword.slice(3)]}${limit === 1 ? '' : 's'}`
 
 const patternMessage = (pattern: unknown, description: unknown): string => {
-  if (pattern === '^[^\\u0000]*$') return 'may not hold the character U+0000'
+  if (pattern === storedPattern) return storedMessage
   return typeof description === 'string' ? `does not fit its form. ${description}` : `must match ${String(pattern)}`
 }
 

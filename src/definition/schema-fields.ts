@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { LONGEST_PERIOD_MS, MOST_CALLS } from './rate-limit.ts'
 import { onLimits } from './slot.ts'
+import { storedPattern } from './stored-text.ts'
 
 // The fields that the schemas of the language are made of. Descriptions show in OpenAPI and in the messages of faults.
 
@@ -15,9 +16,9 @@ export const durationMs = (
 /** How urgent an execution can be; see docs/adr/0036. */
 export const priorityBounds = { minimum: -1000, maximum: 1000 } as const
 
-/** Text that ends in a text column, which cannot hold U+0000. */
+/** Text that ends in a text column. */
 export const storedText = (maxLength: number, description: string, minLength = 0) =>
-  Type.String({ minLength, maxLength, pattern: '^[^\\u0000]*$', description })
+  Type.String({ minLength, maxLength, pattern: storedPattern, description })
 
 /** The key of an object that is made by plain assignment: this one would become its prototype. */
 const notPrototype = { not: { const: '__proto__' } }

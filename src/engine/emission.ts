@@ -1,6 +1,7 @@
 import type { Json, JsonObject } from '../definition/json.ts'
 import type { EmitPlan } from '../definition/plan.ts'
 import { MOST_RECEIVERS } from '../definition/steps/emit.ts'
+import { isStorable } from '../definition/stored-text.ts'
 import { CairnError } from '../errors.ts'
 import type { Address, Receiver } from '../repository/receivers.ts'
 import { dataOf } from './core/data.ts'
@@ -57,7 +58,7 @@ function rendered({ row, plan, services, state: present }: Seeker, emit: EmitPla
   const state = present()
   const scope = new StepScope(plan, state, step, row)
   const name = emit.signal.render(scope)
-  if (typeof name !== 'string' || name === '' || name.length > LONGEST_NAME || name.includes('\0'))
+  if (typeof name !== 'string' || name === '' || name.length > LONGEST_NAME || !isStorable(name))
     throw new EmitFault('ValidationError', `signal must be a text of 1 to ${LONGEST_NAME} characters`)
   const payload = (emit.payload === null ? dataOf(plan, state, step) : emit.payload.render(scope)) ?? null
   const bytes = Buffer.byteLength(JSON.stringify(payload))
@@ -74,7 +75,7 @@ function addressOf({ addressedBy }: EmitPlan, to: JsonObject, self: string): Add
   for (const field of addressedBy) {
     const value = to[field]
     const text = typeof value === 'number' ? String(value) : value
-    if (typeof text !== 'string' || text === '' || text.includes('\0'))
+    if (typeof text !== 'string' || text === '' || !isStorable(text))
       throw new EmitFault('ValidationError', `to.${field} must be a text, and is ${JSON.stringify(value) ?? 'missing'}`)
     named[field] = text
   }

@@ -2,6 +2,7 @@ import { ExpressionError } from '../definition/expression.ts'
 import type { Json } from '../definition/json.ts'
 import type { Plan, StepPlan } from '../definition/plan.ts'
 import { LONGEST_KEY, type SlotPlan } from '../definition/slot.ts'
+import { isStorable } from '../definition/stored-text.ts'
 import type { ExecutionError, Fact, Queued } from './core/event.ts'
 import { type ExecutionInfo, StepScope } from './core/scope.ts'
 import { holderAt } from './core/slots.ts'
@@ -81,7 +82,7 @@ export const ownScope = (
 /** A key as text; null when it is none, or too long. */
 export function textOf(value: Json | undefined): string | null {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  if (typeof value !== 'string' || value.length > LONGEST_KEY || value.includes('\u0000')) return null
+  if (typeof value !== 'string' || value.length > LONGEST_KEY || !isStorable(value)) return null
   return value
 }
 

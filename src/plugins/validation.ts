@@ -2,6 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { storedMessage, storedPattern } from '../definition/stored-text.ts'
 import { CairnError, type Fault } from '../errors.ts'
 import { schemaFaults } from '../schema-faults.ts'
 
@@ -87,7 +88,7 @@ function namesNothing(
 
 /** Regular expressions and names of formats tell people little. */
 function inPlainWords({ pointer, message }: Fault): Fault {
-  if (message.includes('^[^\\u0000]*$')) return { pointer, message: 'must not contain U+0000' }
+  if (message.includes(storedPattern)) return { pointer, message: storedMessage }
   if (message.includes('"date-time"'))
     return { pointer, message: 'must be a time as in RFC 3339, e.g. 2026-11-22T21:48:05Z' }
   if (message.includes('"uuid"')) return { pointer, message: 'must be a UUID' }

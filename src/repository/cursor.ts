@@ -1,3 +1,4 @@
+import { isStorable } from '../definition/stored-text.ts'
 import { CairnError } from '../errors.ts'
 
 /** One page of a list, newest first. `nextCursor` is null on the last page. */
@@ -43,12 +44,14 @@ export function pageBy<Row, Item>(
   }
 }
 
+export const cursorInvalid = (): CairnError =>
+  new CairnError('CURSOR_INVALID', [], { faults: [{ pointer: '/cursor', message: 'is none that this list gave out' }] })
+
 /** Reads a cursor back; null without one, CURSOR_INVALID for what no list gave out. */
 export function decodeCursor(cursor: string | undefined): Position | null {
   if (cursor === undefined) return null
   const [order, id] = parse(cursor)
-  if (!Number.isSafeInteger(order) || typeof id !== 'string' || !/^([0-9a-f-]{36})?$/.test(id))
-    throw new CairnError('CURSOR_INVALID')
+  if (!Number.isSafeInteger(order) || typeof id !== 'string' || !/^([0-9a-f-]{36})?$/.test(id)) throw cursorInvalid()
   return { order: order as number, id }
 }
 
@@ -60,8 +63,8 @@ export function positionIn(
   if (cursor === undefined) return null
   const values = parse(cursor)
   const isOne = (value: unknown, index: number): boolean =>
-    types[index] === 'integer' ? Number.isSafeInteger(value) : typeof value === 'string' && !value.includes('\0')
-  if (values.length !== types.length || !values.every(isOne)) throw new CairnError('CURSOR_INVALID')
+    types[index] === 'integer' ? Number.isSafeInteger(value) : typeof value === 'string' && isStorable(value)
+  if (values.length !== types.length || !values.every(isOne)) throw cursorInvalid()
   return values as (string | number)[]
 }
 

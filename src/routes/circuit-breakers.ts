@@ -1,9 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from 'typebox'
+import { isStorable } from '../definition/stored-text.ts'
 import type { CircuitView } from '../engine/breakers.ts'
 import type { WorkflowEngine } from '../engine/engine.ts'
 import { CairnError } from '../errors.ts'
 import { circuitModes } from '../repository/circuit-breakers.ts'
+import { cursorInvalid } from '../repository/cursor.ts'
 import { rfc3339 } from '../stream/resource.ts'
 import { answer } from './answer.ts'
 import { IdempotencyHeaders } from './idempotency.ts'
@@ -154,6 +156,6 @@ const cursorAfter = (key: string): string => Buffer.from(key).toString('base64ur
 
 function keyIn(cursor: string): string {
   const key = Buffer.from(cursor, 'base64url').toString()
-  if (key === '' || key.includes('\0') || cursorAfter(key) !== cursor) throw new CairnError('CURSOR_INVALID')
+  if (!isStorable(key) || key === '' || cursorAfter(key) !== cursor) throw cursorInvalid()
   return key
 }

@@ -1,5 +1,5 @@
 import { type TSchema, Type } from 'typebox'
-import { CairnError } from '../errors.ts'
+import { cursorInvalid } from '../repository/cursor.ts'
 import { nullable, ref, text } from './scalar.ts'
 
 /** How many items a list answers with when the caller does not say, and at most. */
@@ -54,6 +54,6 @@ export const cursorAfter = (number: number): string => Buffer.from(String(number
 /** The number in a cursor of `cursorAfter`; CURSOR_INVALID when it is none. */
 export function numberIn(cursor: string): number {
   const text = Buffer.from(cursor, 'base64url').toString()
-  if (!/^\d{1,15}$/.test(text)) throw new CairnError('CURSOR_INVALID')
+  if (!/^\d{1,15}$/.test(text)) throw cursorInvalid()
   return Number(text)
 }

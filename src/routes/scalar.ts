@@ -1,9 +1,10 @@
 import { type Static, type TSchema, Type } from 'typebox'
+import { storedPattern } from '../definition/stored-text.ts'
 import { CairnError } from '../errors.ts'
 import { rfc3339 } from '../stream/resource.ts'
 
 /**
- * The scalars of the API. Texts refuse U+0000: they end in text columns or are compared with them, and PostgreSQL cannot hold it there.
+ * The scalars of the API. Texts end in text columns or are compared with them: see definition/stored-text.ts.
  */
 
 export const Uuid = Type.String({ format: 'uuid', examples: ['0199f3a8-7c1e-7d3a-9b52-0c8e4f6a1d27'] })
@@ -14,7 +15,7 @@ export const Timestamp = Type.String({ format: 'date-time', examples: ['2026-11-
 export const text = (
   maxLength: number,
   options: { minLength?: number; description?: string; examples?: string[] } = {},
-) => Type.String({ ...options, maxLength, pattern: '^[^\\u0000]*$' })
+) => Type.String({ ...options, maxLength, pattern: storedPattern })
 
 /** The schema, or null. JSON Schema's type list where it can be, since clients generated from it read better. */
 export function nullable<S extends TSchema>(schema: S) {

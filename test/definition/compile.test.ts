@@ -22,6 +22,13 @@ const wrong: readonly (readonly [what: string, definition: unknown, pointer: str
   ['U+0000 in the name', workflow([echo('a')], { name: 'a\0b' }), '/name', /U\+0000/],
   ['U+0000 in the description', workflow([echo('a')], { description: 'a\0b' }), '/description', /U\+0000/],
   ['U+0000 in a tag', workflow([echo('a')], { tags: ['a', 'b\0'] }), '/tags/1', /U\+0000/],
+  ['half a surrogate pair in the name', workflow([echo('a')], { name: 'a\ud800b' }), '/name', /surrogate pair/],
+  [
+    'halves in the wrong order in a tag',
+    workflow([echo('a')], { tags: ['\udc00\ud800'] }),
+    '/tags/0',
+    /surrogate pair/,
+  ],
   ['a tag twice', workflow([echo('a')], { tags: ['a', 'a'] }), '/tags', /the same twice/],
   ['no steps', { name: 'x' }, '/steps', /is missing/],
   ['an empty list of steps', workflow([]), '/steps', /at least 1 element/],

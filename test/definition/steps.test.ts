@@ -533,11 +533,25 @@ t.test('a name that would become a prototype names nothing', async (t) => {
 
 t.test('a signal that nobody can send is not waited for', async (t) => {
   const signal = 'a\u0000'
-  const fault = 'may not hold the character U+0000'
+  const fault = 'may not hold U+0000 or half a surrogate pair (U+D800 to U+DFFF)'
   t.strictSame(faults(step('wait_for_signal', { signal })), [`${at}/signal: ${fault}`])
   const grow = { signal, end: 'b\u0000' }
   t.strictSame(faults(step('foreach', { items: [], grow, steps: [echo('x')] })), [
     `${at}/grow/signal: ${fault}`,
     `${at}/grow/end: ${fault}`,
   ])
+})
+
+t.test('an approval that no text column can hold, or that is too long as it stands, is refused', async (t) => {
+  const ask = (config: object) => faults(step('approval', { title: 'May it?', ...config }))
+  const stored = 'may not hold U+0000 or half a surrogate pair (U+D800 to U+DFFF)'
+  t.strictSame(ask({ title: 'a\u0000' }), [`${at}/title: ${stored}`])
+  t.strictSame(ask({ title: 'a\ud800', description: '\udc00' }), [
+    `${at}/title: ${stored}`,
+    `${at}/description: ${stored}`,
+  ])
+  t.strictSame(ask({ assignees: ['a', 'b\u0000'] }), [`${at}/assignees/1: ${stored}`])
+  t.strictSame(ask({ title: 'x'.repeat(1_001) }), [`${at}/title: must have at most 1000 characters`])
+  t.strictSame(ask({ groups: ['x'.repeat(201)] }), [`${at}/groups/0: must have at most 200 characters`])
+  t.strictSame(ask({ title: `{{ input.title }}${' '.repeat(1_000)}`, description: '😀' }), [])
 })

@@ -230,6 +230,7 @@ t.test('what cannot be a key or a limit fails the step', async (t) => {
   t.match(await of({ key: '{{ input }}' }, { an: 'object' }), { type: 'ValidationError', stepPath: 's' })
   t.match(await of({ key: '{{ input }}' }, 'x'.repeat(201)), { type: 'ValidationError' })
   t.match(await of({ key: '{{ input }}' }, 'a\u0000b'), { type: 'ValidationError' })
+  t.match(await of({ key: '{{ input }}' }, 'a\ud800b'), { type: 'ValidationError' })
   t.match(await of({ limit: '{{ input }}' }, 0), { type: 'ValidationError' })
   t.match(await of({ limit: '{{ input }}' }, 1.5), { type: 'ValidationError' })
   t.match(await of({ key: '{{ nothing }}' }, {}), { type: 'ExpressionError' })

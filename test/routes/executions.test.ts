@@ -6,7 +6,7 @@ const api = await startApi(t)
 t.test('start answers 201 with the execution and its address', async (t) => {
   const { id: workflowId } = await api.workflow([echo('a', 1), echo('b', 2)])
   const { status, headers, body } = await api.call('POST', '/api/workflows/executions', {
-    body: { workflowId, input: { order: 7 }, triggeredBy: 'ada', tags: ['x', 'y'], priority: 5 },
+    body: { workflowId, input: { order: 7 }, triggeredBy: 'ada 😀', tags: ['x', 'y'], priority: 5 },
   })
   t.equal(status, 201)
   t.equal(headers.location, `/api/workflows/executions/${body.id}`)
@@ -14,7 +14,7 @@ t.test('start answers 201 with the execution and its address', async (t) => {
     workflowId,
     workflowVersion: 1,
     requested: null,
-    triggeredBy: 'ada',
+    triggeredBy: 'ada 😀',
     correlationId: null,
     executionKey: null,
     tags: ['x', 'y'],
@@ -114,6 +114,12 @@ t.test('start refuses', async (t) => {
     t.match(await start({ workflowId, input, correlationId: 'a\0b' }), {
       status: 422,
       body: { errors: [{ pointer: '/correlationId' }] },
+    })
+    // As U+FFFD, which each half would become in a text column, two keys would be one.
+    const halves = { executionKey: '\ud800', triggeredBy: 'a\udfff', correlationId: '\udc00\ud800', tags: ['\ud800b'] }
+    t.match(await start({ workflowId, input, ...halves }), {
+      status: 422,
+      body: { errors: ['/triggeredBy', '/correlationId', '/tags/0', '/executionKey'].map((pointer) => ({ pointer })) },
     })
     t.match(await start({ workflowId, input, startAt: '2026-12-31T23:59:60Z' }), {
       status: 422,
@@ -335,7 +341,7 @@ t.test('the list refuses what it does not know', async (t) => {
   for (const cursor of ['nonsense', 'WzEsIi0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tIl0']) {
     t.match(await api.call('GET', `/api/workflows/executions?cursor=${cursor}`), {
       status: 422,
-      body: { code: 'CURSOR_INVALID' },
+      body: { code: 'CURSOR_INVALID', errors: [{ pointer: '/cursor' }] },
     })
   }
 })

@@ -1,9 +1,11 @@
 import { Type } from 'typebox'
 import { compileMoment, type Moment, momentFields } from '../compile/moment.ts'
+import type { StepCompiler } from '../compile/step-compiler.ts'
 import type { Json, JsonObject } from '../json.ts'
 import type { Plan, SequentialPlan, StepPlanBase } from '../plan.ts'
-import { StepList, stepFields } from '../schema-fields.ts'
-import type { Template } from '../template.ts'
+import { StepList, stepFields, storedText } from '../schema-fields.ts'
+import { storedPattern } from '../stored-text.ts'
+import { isTemplate, type Template } from '../template.ts'
 import type { StepLanguage } from './step-language.ts'
 
 /** What becomes of an approval that nobody has decided in time, once the steps of `onDeadline` have ended. */
@@ -23,11 +25,14 @@ export interface ApprovalPlan extends StepPlanBase {
   readonly onReject: 'complete' | 'fail'
 }
 
+/** What an approval may hold, in characters, once its templates are filled in. */
+export const LONGEST = { title: 1_000, description: 10_000, person: 200 } as const
+
 const People = (description: string, examples: unknown[]) =>
-  Type.Union(
-    [Type.Array(Type.String({ minLength: 1, maxLength: 1000 }), { maxItems: 100 }), Type.String({ minLength: 1 })],
-    { description: `${description}: texts, templates allowed, or one template that gives a list`, examples },
-  )
+  Type.Union([Type.Array(storedText(1000, 'One of them', 1), { maxItems: 100 }), Type.String({ minLength: 1 })], {
+    description: `${description}: texts, templates allowed, or one template that gives a list`,
+    examples,
+  })
 
 const schema = Type.Object(
   {
@@ -37,11 +42,16 @@ const schema = Type.Object(
       {
         title: Type.String({
           minLength: 1,
+          pattern: storedPattern,
           description: 'What is to be decided, in a line; a template may give it',
           examples: ['Refund {{ input.amount }} EUR for order {{ input.orderId }}?'],
         }),
         description: Type.Optional(
-          Type.String({ minLength: 1, description: 'What people need to know to decide; a template may give it' }),
+          Type.String({
+            minLength: 1,
+            pattern: storedPattern,
+            description: 'What people need to know to decide; a template may give it',
+          }),
         ),
         assignees: Type.Optional(People('Who is asked', [['ada@example.org'], '{{ input.approvers }}'])),
         groups: Type.Optional(People('Whose members are asked', [['finance']])),
@@ -107,6 +117,11 @@ export const approvalStep: StepLanguage<ApprovalPlan> = {
     for (const [field, people] of Object.entries({ assignees, groups }))
       if (typeof people === 'string' && !people.includes('{{'))
         compiler.fault(field, 'is a text: write a list, or the expression that gives one in {{ }}')
+    checkLength(compiler, ['title'], title, LONGEST.title)
+    checkLength(compiler, ['description'], description, LONGEST.description)
+    for (const [field, people] of Object.entries({ assignees, groups }))
+      if (Array.isArray(people))
+        for (const [index, one] of people.entries()) checkLength(compiler, [field, index], one, LONGEST.person)
     // The places of faults are those of config: each is rendered where it stands.
     plan.request = compiler.template({ title, description, assignees, groups } as JsonObject, [])!
     plan.form = form ?? null
@@ -123,6 +138,17 @@ export const approvalStep: StepLanguage<ApprovalPlan> = {
     plan.onReject = onReject === 'fail' ? 'fail' : 'complete'
   },
   isLeaf: () => true,
+}
+
+/** A text that is no template is as long as it will ever be. */
+function checkLength(
+  compiler: StepCompiler,
+  place: readonly (string | number)[],
+  text: Json | undefined,
+  longest: number,
+): void {
+  if (typeof text === 'string' && text.length > longest && !isTemplate(text))
+    compiler.faultAt(place, `must have at most ${longest} characters`)
 }
 
 const isObject = (value: Json | undefined): value is JsonObject =>

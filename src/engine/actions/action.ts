@@ -48,7 +48,7 @@ export interface Action<Config = unknown> {
   /** Pointers into config whose strings are taken literally and hold no template, e.g. `/query`. */
   readonly literalFields?: readonly string[]
   /**
-   * Faults of a definition that the schema cannot tell: fields that exclude each other, or the step's delivery. Gets
+   * Faults of a definition that the schema cannot tell: fields that exclude each other or the step's delivery, texts that mean nothing. Gets
    * `config` as it was written, templates and wrong types included; pointers lead into it.
    */
   readonly conflicts?: ActionShape['conflicts']

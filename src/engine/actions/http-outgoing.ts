@@ -1,5 +1,8 @@
 import { Type } from 'typebox'
-import type { Json } from '../../definition/json.ts'
+import type { Json, JsonObject } from '../../definition/json.ts'
+import { pointerTo } from '../../definition/json-pointer.ts'
+import type { Fault } from '../../definition/plan.ts'
+import { isTemplate } from '../../definition/template.ts'
 import { type ActionContext, ActionError } from './action.ts'
 import { acceptEncoding, appendPairs, encodeBody } from './http-body.ts'
 import type { HttpRequest } from './http-exchange.ts'
@@ -71,11 +74,32 @@ export function tracingHeaders({ correlationId, traceparent }: ActionContext): R
 
 function parseUrl(text: string): URL {
   const url = URL.parse(text)
-  if (!url) throw invalid('/url', 'is not an absolute URL')
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    throw invalid('/url', `begins with ${url.protocol}, not with http: or https:`)
-  if (url.username || url.password) throw invalid('/url', 'holds a user or a password; use auth')
+  const fault = faultOfUrl(url)
+  if (url === null || fault !== null) throw invalid('/url', fault!)
   return url
+}
+
+/** What keeps it from being asked; null when nothing does. */
+function faultOfUrl(url: URL | null): string | null {
+  if (!url) return 'is not an absolute URL'
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    return `begins with ${url.protocol}, not with http: or https:`
+  return url.username || url.password ? 'holds a user or a password; use auth' : null
+}
+
+const reservedMessage = 'is set by Cairn and cannot be given'
+
+/** What every attempt would be refused for, in a config as it was written: what holds no template stays as it is. */
+export function faultsAsWritten({ url, headers }: JsonObject): Fault[] {
+  const isLiteral = typeof url === 'string' && url !== '' && !isTemplate(url)
+  const fault = isLiteral ? faultOfUrl(URL.parse(url.replaceAll('\\{{', '{{'))) : null
+  const names =
+    typeof headers === 'object' && headers !== null && !Array.isArray(headers) ? Object.entries(headers) : []
+  const refused = names.filter(([name, value]) => value !== null && reserved.test(name.toLowerCase()))
+  return [
+    ...(fault === null ? [] : [{ pointer: '/url', message: fault }]),
+    ...refused.map(([name]) => ({ pointer: pointerTo('/headers', name), message: reservedMessage })),
+  ]
 }
 
 function headersOf(headers: NonNullable<Request['headers']>): Record<string, string> {
@@ -83,7 +107,7 @@ function headersOf(headers: NonNullable<Request['headers']>): Record<string, str
   for (const [name, value] of Object.entries(headers)) {
     if (value === null) continue
     const key = name.toLowerCase()
-    if (reserved.test(key)) throw invalid(`/headers/${name}`, 'is set by Cairn and cannot be given')
+    if (reserved.test(key)) throw invalid(`/headers/${name}`, reservedMessage)
     lowerCased[key] = String(value)
   }
   return lowerCased

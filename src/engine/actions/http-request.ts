@@ -6,7 +6,7 @@ import { BodyTooLarge, type Parse, parseBody, readBody, readExcerpt } from './ht
 import { gated, type HttpOptions, openConnections } from './http-connections.ts'
 import { httpFailure, placeOf, statusFailure } from './http-errors.ts'
 import { exchange, type HttpResponse } from './http-exchange.ts'
-import { composeRequest, RequestConfig } from './http-outgoing.ts'
+import { composeRequest, faultsAsWritten, RequestConfig } from './http-outgoing.ts'
 
 const HttpConfig = Type.Object(
   {
@@ -60,6 +60,7 @@ export function createHttpRequest(options: HttpRequestOptions): { action: Action
     type: 'http_request',
     configSchema: HttpConfig,
     secretFields: ['/headers', '/query', '/auth', '/body'],
+    conflicts: faultsAsWritten,
     target: ({ url }) => targetOf(url),
     async perform(config, context) {
       const startedAt = performance.now()

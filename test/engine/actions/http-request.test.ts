@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import t, { type Test } from 'tap'
+import type { JsonObject } from '../../../src/definition/json.ts'
 import type { HttpOptions } from '../../../src/engine/actions/http-connections.ts'
 import { createHttpRequest } from '../../../src/engine/actions/http-request.ts'
 import { Secrets } from '../../../src/engine/secrets.ts'
@@ -360,6 +361,21 @@ t.test('configs that make no request are refused before anything is sent', async
   ]) {
     t.match(await failure(http, config), { type: 'ValidationError', retryable: false }, JSON.stringify(config))
   }
+})
+
+t.test('what is written so that no attempt could be made is a fault of the definition', async (t) => {
+  const faultsOf = (config: JsonObject) => open(t).conflicts!(config, 'at_least_once')
+  t.match(faultsOf({ url: 'data.csv' }), [{ pointer: '/url', message: 'is not an absolute URL' }])
+  t.match(faultsOf({ url: 'ftp://a/x' }), [{ pointer: '/url', message: /begins with ftp:/ }])
+  t.match(faultsOf({ url: 'http://user:pw@a/' }), [
+    { pointer: '/url', message: /holds a user or a password; use auth/ },
+  ])
+  t.match(faultsOf({ url: 'http://a', headers: { Host: 'b', te: null, 'Proxy-A/b': 'c' } }), [
+    { pointer: '/headers/Host', message: /is set by Cairn/ },
+    { pointer: '/headers/Proxy-A~1b' },
+  ])
+  for (const url of ['http://a/\\{{', 'HTTPS://a', '{{ input.scheme }}://a', 'ftp{{ input.rest }}', 5])
+    t.same(faultsOf({ url, headers: '{{ input.headers }}' }), [], String(url))
 })
 
 t.test('closing ends what is under way', async (t) => {

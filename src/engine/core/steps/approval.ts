@@ -1,5 +1,7 @@
 import type { Json, JsonObject } from '../../../definition/json.ts'
 import type { ApprovalPlan, StepPlan } from '../../../definition/plan.ts'
+import { LONGEST } from '../../../definition/steps/approval.ts'
+import { isStorable } from '../../../definition/stored-text.ts'
 import { forgetCompletions } from '../aftermath.ts'
 import { closeApproval, openApproval } from '../approvals.ts'
 import { addProgress } from '../counting.ts'
@@ -45,14 +47,14 @@ export function decide(place: Deciding): Fact {
 
 const MOST_PEOPLE = 100
 const isText = (value: Json | undefined, longest: number): value is string =>
-  typeof value === 'string' && value !== '' && value.length <= longest && !value.includes('\0')
+  typeof value === 'string' && value !== '' && value.length <= longest && isStorable(value)
 
 function requestOf({ request, deadline }: ApprovalPlan, { step: { path }, scope, state, ids }: Deciding): Fact {
   const { title, description, assignees, groups } = request.render(scope) as JsonObject
   const wrong = (what: string, wanted: string, given: Json | undefined): Fact =>
     failure(path, 'ValidationError', `${what} must be ${wanted}, and is ${shown(given)}`)
-  if (!isText(title, 1_000)) return wrong('title', 'a text of up to 1,000 characters', title)
-  if (description !== undefined && !isText(description, 10_000))
+  if (!isText(title, LONGEST.title)) return wrong('title', 'a text of up to 1,000 characters', title)
+  if (description !== undefined && !isText(description, LONGEST.description))
     return wrong('description', 'a text of up to 10,000 characters', description)
   if (!isPeople(assignees)) return wrong('assignees', peopleText, assignees)
   if (!isPeople(groups)) return wrong('groups', peopleText, groups)
@@ -63,7 +65,7 @@ function requestOf({ request, deadline }: ApprovalPlan, { step: { path }, scope,
 }
 
 const isPeople = (value: Json | undefined): value is string[] =>
-  Array.isArray(value) && value.length <= MOST_PEOPLE && value.every((one) => isText(one, 200))
+  Array.isArray(value) && value.length <= MOST_PEOPLE && value.every((one) => isText(one, LONGEST.person))
 const peopleText = `a list of up to ${MOST_PEOPLE} texts of up to 200 characters`
 
 /** Somebody has decided. */
