@@ -75,7 +75,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       const { executionId } = request.params as { executionId: string }
       const { after } = request.query as { after?: number }
       app.liveSockets.add(socket)
-      new StreamSocket(socket, context).follow(executionId, after)
+      new StreamSocket(socket, request.raw.socket, context).follow(executionId, after)
     },
   })
 
@@ -92,9 +92,9 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       response: { ...upgraded, ...problems('UPGRADE_REQUIRED') },
     },
     handler: refuse,
-    wsHandler: (socket) => {
+    wsHandler: (socket, request) => {
       app.liveSockets.add(socket)
-      new StreamSocket(socket, context).listen()
+      new StreamSocket(socket, request.raw.socket, context).listen()
     },
   })
 

@@ -1,5 +1,5 @@
 import { Compile } from 'typebox/compile'
-import type { StreamMessage } from '../engine/stream-message.ts'
+import type { EventMessage, StreamMessage } from '../engine/stream-message.ts'
 import { CairnError, type ErrorCode, type Fault } from '../errors.ts'
 import { schemaFaults } from '../schema-faults.ts'
 import { eventResource, progressResource, rfc3339 } from './resource.ts'
@@ -27,7 +27,7 @@ const encoded = new WeakMap<StreamMessage, Buffer>()
 export function encode(message: StreamMessage): Buffer {
   let text = encoded.get(message)
   if (text === undefined) {
-    text = Buffer.from(JSON.stringify(wireOf(message)))
+    text = Buffer.from(message.type === 'event' ? eventText(message) : JSON.stringify(wireOf(message)))
     encoded.set(message, text)
   }
   return text
@@ -35,16 +35,18 @@ export function encode(message: StreamMessage): Buffer {
 
 export const encodeReply = (reply: Reply): Buffer => Buffer.from(JSON.stringify({ ...reply, at: rfc3339(reply.at) }))
 
-function wireOf(message: StreamMessage): object {
+/** What the journal has encoded already, and the wire shows as it is, is not encoded again. */
+function eventText({ event, at, ...rest }: EventMessage): string {
+  const { data, ...resource } = eventResource(event)
+  const head = JSON.stringify({ ...rest, at: rfc3339(at), event: resource })
+  const text = data === event.data && event.text !== undefined ? event.text : JSON.stringify(data)
+  return `${head.slice(0, -'}}'.length)},"data":${text}}}`
+}
+
+function wireOf(message: Exclude<StreamMessage, EventMessage>): object {
   const { at, ...rest } = message
-  switch (rest.type) {
-    case 'snapshot':
-      return { ...rest, at: rfc3339(at), progress: progressResource(rest.progress) }
-    case 'event':
-      return { ...rest, at: rfc3339(at), event: eventResource(rest.event) }
-    default:
-      return { ...rest, at: rfc3339(at) }
-  }
+  const progress = rest.type === 'snapshot' ? { progress: progressResource(rest.progress) } : {}
+  return { ...rest, at: rfc3339(at), ...progress }
 }
 
 const checks = {

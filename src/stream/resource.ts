@@ -60,6 +60,7 @@ const timeNames: ReadonlySet<string> = new Set(['retryAt', 'wakeAt', 'startAt', 
 /** Only the engine's own members are looked at, never what a user put in an output or a payload. */
 function withTimes(data: Json): Json {
   if (typeof data !== 'object' || data === null || Array.isArray(data)) return data
+  if (!Object.keys(data).some((name) => timeNames.has(name) || name === 'signal' || name === 'kept')) return data
   const entries = Object.entries(data).map(([name, value]): [string, Json] => {
     if (timeNames.has(name) && typeof value === 'number') return [name, rfc3339(value)]
     if (name === 'signal') return [name, signalResource(value)]

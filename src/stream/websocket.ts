@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import type { Feed } from '../engine/feed.ts'
 import type { Log } from '../engine/log.ts'
@@ -12,6 +13,8 @@ export interface SocketContext {
   readonly workflowExists: (workflowId: string) => Promise<boolean>
   readonly log: Pick<Log, 'error'>
 }
+
+type Corkable = Pick<Writable, 'cork' | 'uncork'>
 
 /** A client's messages are small. */
 export const MAX_MESSAGE_BYTES = 16 * 1024
@@ -28,6 +31,7 @@ const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
  */
 export class StreamSocket {
   readonly #socket: WebSocket
+  readonly #connection: Corkable
   readonly #context: SocketContext
   readonly #subscriptions = new Map<string, Subscription>()
   /** Subscriptions that found the buffer full, longest waiting first. */
@@ -36,9 +40,12 @@ export class StreamSocket {
   readonly #asked = new Set<string>()
   /** It stands for one subscription and ends with it. */
   #isSingle = false
+  #isCorked = false
 
-  constructor(socket: WebSocket, context: SocketContext) {
+  /** `connection`: the one below the socket. */
+  constructor(socket: WebSocket, connection: Corkable, context: SocketContext) {
     this.#socket = socket
+    this.#connection = connection
     this.#context = context
     socket.on('close', () => this.#end())
   }
@@ -160,8 +167,20 @@ export class StreamSocket {
     if (this.#socket.bufferedAmount >= HIGH_WATER) this.#socket.pause()
   }
 
+  /** What is sent in one turn leaves in one write: with a committed event mostly comes that the next step has begun. */
   #write(text: Buffer): void {
-    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(text, { binary: false }, this.#written)
+    if (this.#socket.readyState !== this.#socket.OPEN) return
+    if (!this.#isCorked) {
+      this.#isCorked = true
+      this.#connection.cork()
+      process.nextTick(this.#uncork)
+    }
+    this.#socket.send(text, { binary: false }, this.#written)
+  }
+
+  #uncork = (): void => {
+    this.#isCorked = false
+    this.#connection.uncork()
   }
 
   #isReady(key: string): boolean {
