@@ -1,34 +1,43 @@
 /** What an execution in memory takes beside its state: executor, timers, attempts. */
 const EXECUTION_BYTES = 4_000
 
+/** About how many bytes the state of one execution takes: what was folded into it. Changed by `HeldBytes.set`. */
+export interface HeldShare {
+  bytes: number
+}
+
 /**
- * About how many bytes the executions in memory take, each and together: what was folded into their states. Claims are held
- * against it, so that a node which takes over or wakes more than it can hold leaves the rest in the database.
+ * About how many bytes the executions in memory take together. Claims are held against it, so that a node which takes over or
+ * wakes more than it can hold leaves the rest in the database. Each event changes it: a share is at hand and not looked up.
  */
 export class HeldBytes {
-  readonly #byExecution = new Map<string, number>()
+  readonly #byExecution = new Map<string, HeldShare>()
   #total = 0
 
   get total(): number {
     return this.#total
   }
 
-  of(executionId: string): number {
-    return this.#byExecution.get(executionId) ?? 0
+  /** The share of an execution that has come into memory; it ends with `delete`. */
+  open(executionId: string): HeldShare {
+    const share = { bytes: 0 }
+    this.delete(executionId)
+    this.#byExecution.set(executionId, share)
+    this.#total += EXECUTION_BYTES
+    return share
   }
 
-  /** The execution's state takes this much now. */
-  set(executionId: string, bytes: number): void {
-    const before = this.#byExecution.get(executionId)
-    this.#total += before === undefined ? EXECUTION_BYTES + bytes : bytes - before
-    this.#byExecution.set(executionId, bytes)
+  /** The state takes this much now. */
+  set(share: HeldShare, bytes: number): void {
+    this.#total += bytes - share.bytes
+    share.bytes = bytes
   }
 
   /** It has left the memory. */
   delete(executionId: string): void {
-    const before = this.#byExecution.get(executionId)
-    if (before === undefined) return
-    this.#total -= EXECUTION_BYTES + before
+    const share = this.#byExecution.get(executionId)
+    if (share === undefined) return
+    this.#total -= EXECUTION_BYTES + share.bytes
     this.#byExecution.delete(executionId)
   }
 }

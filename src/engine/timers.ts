@@ -20,7 +20,9 @@ export class Timers {
   }
 
   clear(name: string): void {
-    this.#timers.get(name)?.timer.cancel()
+    const set = this.#timers.get(name)
+    if (set === undefined) return
+    set.timer.cancel()
     this.#timers.delete(name)
   }
 
