@@ -19,7 +19,7 @@ const databaseUrls = [config.database.url, config.database.listenUrl]
 const secrets = new Secrets(config.secrets, credentialsIn({ ...config.actions, databaseUrls }))
 const log = createLogger({
   level: config.log.level,
-  redact: (value) => secrets.redact(value),
+  redact: secrets.areNone ? undefined : (value) => secrets.redact(value),
   traces: tracing !== null,
 })
 const metrics = new Metrics()

@@ -23,6 +23,11 @@ export class Secrets {
     return this.#values.get(name)
   }
 
+  /** There is nothing to cut out of anything. */
+  get areNone(): boolean {
+    return this.#pattern === null
+  }
+
   names(): string[] {
     return [...this.#values.keys()]
   }
