@@ -4,6 +4,7 @@ import type { WorkflowEngine } from './engine/engine.ts'
 import { answerWith, errorsPlugin } from './plugins/errors.ts'
 import { jsonBodyPlugin } from './plugins/json-body.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
+import { ARRIVES_WITHIN_MS, answerClientError, protocolErrorsPlugin } from './plugins/protocol-errors.ts'
 import { requestIdOf, requestIdsPlugin } from './plugins/request-ids.ts'
 import { requestLogPlugin } from './plugins/request-log.ts'
 import { stoppingPlugin } from './plugins/stopping.ts'
@@ -71,7 +72,9 @@ export function buildApp({
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
     bodyLimit: maxPayloadBytes + ENVELOPE_BYTES,
-    requestTimeout: 30_000,
+    requestTimeout: ARRIVES_WITHIN_MS,
+    clientErrorHandler: answerClientError,
+    http: { requireHostHeader: false },
     keepAliveTimeout: 72_000,
     // Ours answers with a problem; see plugins/stopping.ts.
     return503OnClosing: false,
@@ -88,6 +91,7 @@ export function buildApp({
   app.register(requestLogPlugin)
   if (metrics !== undefined) app.register(httpTelemetryPlugin, { metrics })
   app.register(errorsPlugin)
+  app.register(protocolErrorsPlugin)
   app.register(stoppingPlugin)
   app.register(jsonBodyPlugin)
   app.register(validationPlugin)

@@ -171,7 +171,7 @@ function readSettings(environment: NodeJS.ProcessEnv, faults: Fault[]): Environm
 
 /** Value.Convert would read "1.7" as the integer 1 and "true" as 1. */
 function parsed(type: unknown, text: string): string | number {
-  const isNumber = (type === 'integer' && /^\d+$/.test(text)) || (type === 'number' && /^\d+(\.\d+)?$/.test(text))
+  const isNumber = (type === 'integer' && /^-?\d+$/.test(text)) || (type === 'number' && /^-?\d+(\.\d+)?$/.test(text))
   return isNumber ? Number(text) : text
 }
 

@@ -2,6 +2,10 @@ import { format } from 'node:util'
 
 /** One row an error: code: [message for people, HTTP status]. docs/errors.md and openapi/ are kept in step by a test. */
 export const errors = {
+  HTTP_INVALID: ['The request is not valid HTTP: %s', 400],
+  HEADERS_TOO_LARGE: ['The address and the headers have more than %s bytes', 431],
+  EXPECTATION_FAILED: ['Expect: %s is not known here; leave it out', 417],
+  REQUEST_TIMEOUT: ['The request has not arrived within %s s', 408],
   REQUEST_INVALID: ['The request does not fit its schema; see errors', 422],
   BODY_NOT_JSON: ['The body is not valid JSON: %s', 400],
   BODY_TOO_LARGE: ['The body is larger than %s bytes', 413],

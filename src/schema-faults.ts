@@ -44,6 +44,13 @@ function faultsOf({ keyword, instancePath, params, message }: SchemaError): Faul
           message: `must be ${JSON.stringify((params as { allowedValue: unknown }).allowedValue)}`,
         },
       ]
+    case 'type':
+      return [
+        {
+          pointer: instancePath,
+          message: `must be ${[Reflect.get(params, 'type')].flat().map(withArticle).join(' or ')}`,
+        },
+      ]
     case 'anyOf':
       return [{ pointer: instancePath, message: 'has none of the forms that are allowed here' }]
     default:
@@ -77,6 +84,8 @@ function isOtherForm({ keyword, instancePath }: SchemaError, union: SchemaError)
   if (instancePath === union.instancePath) return keyword === 'type' || keyword === 'const' || keyword === 'enum'
   return keyword === 'const' && instancePath.lastIndexOf('/') === union.instancePath.length
 }
+
+const withArticle = (type: string): string => (type === 'null' ? type : `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`)
 
 function keysOf(params: object, name: string): string[] {
   const keys: unknown = Reflect.get(params, name)

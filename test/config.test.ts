@@ -80,10 +80,18 @@ t.test('every unknown name and bad value is named in one error', async (t) => {
       'CAIRN_LEASE is not a setting of Cairn; the README lists them',
       'PORT must be <= 65535, not "70000"',
       'CAIRN_PREPARE must be one of on, off, not "true"',
-      'CAIRN_LANES must be integer, not "1.5"',
-      'CAIRN_POOL_SIZE must be integer, not "-1"',
+      'CAIRN_LANES must be an integer, not "1.5"',
+      'CAIRN_POOL_SIZE must be >= 1, not "-1"',
     ],
   )
+})
+
+t.test('a number below the least says so, and is not taken for none', async (t) => {
+  t.same(faultsOf({ CAIRN_RETENTION_DAYS: '-1', PORT: '-1', CAIRN_DRAIN_MS: '-' }), [
+    'PORT must be >= 0, not "-1"',
+    'CAIRN_DRAIN_MS must be an integer, not "-"',
+    'CAIRN_RETENTION_DAYS must be >= 0.01, not "-1"',
+  ])
 })
 
 t.test('where to LISTEN is another way to the database of DATABASE_URL', async (t) => {

@@ -28,7 +28,8 @@ export const errorsPlugin = fp(errorAnswers, { name: 'errors' })
 export function answerWith(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const errorId = randomUUID()
   const expected = expectedError(error, request)
-  const problem = problemOf(expected ?? new CairnError('INTERNAL', [errorId]), errorId, request)
+  const place = { instance: pathOf(request), correlationId: request.correlationId ?? null }
+  const problem = problemOf(expected ?? new CairnError('INTERNAL', [errorId]), errorId, place)
   const { code, status } = problem
   if (status === 503) request.log.warn({ err: error, errorId, code }, 'request put off')
   else if (status >= 500) request.log.error({ err: error, errorId, code }, 'request failed')
@@ -37,18 +38,23 @@ export function answerWith(error: Error, request: FastifyRequest, reply: Fastify
   return reply.code(status).type('application/problem+json').send(problem)
 }
 
-function problemOf(error: CairnError, errorId: string, request: FastifyRequest): Problem {
+/** What is answered; `instance` is the request's path. */
+export function problemOf(
+  error: CairnError,
+  errorId: string,
+  { instance, correlationId }: Pick<Problem, 'instance' | 'correlationId'>,
+): Problem {
   const { code, status, message, faults, details } = error
   return {
     type: `/docs/errors#${code}`,
     title: titleOf(code),
     status,
     detail: message,
-    instance: pathOf(request),
+    instance,
     code,
     ...(faults.length > 0 && { errors: faults.slice(0, MAX_FAULTS) }),
     errorId,
-    correlationId: request.correlationId ?? null,
+    correlationId,
     ...details,
   }
 }

@@ -15,6 +15,9 @@ const jsonBody: FastifyPluginAsync = async (app) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
     if (bytes.length === 0) return done(null, undefined)
+    const { 'content-encoding': encoding = 'identity' } = request.headers
+    if (encoding !== 'identity')
+      return done(new CairnError('MEDIA_TYPE_UNSUPPORTED', [`compressed (content-encoding: ${encoding})`]))
     // Decoded all the same, each bad byte would become U+FFFD unseen.
     if (!isUtf8(bytes)) return done(new CairnError('BODY_NOT_JSON', ['it is not UTF-8']))
     const body = bytes.toString()

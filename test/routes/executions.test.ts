@@ -106,7 +106,7 @@ t.test('start refuses', async (t) => {
     const pointers = body.errors.map((fault: { pointer: string }) => fault.pointer).sort()
     t.same(pointers, ['/colour', '/priority', '/startAt', '/tags/0', '/version'])
     t.match(await start({}), { status: 422, body: { errors: [{ pointer: '/workflowId' }] } })
-    t.match(await start([]), { status: 422 })
+    t.match(await start([]), { status: 422, body: { errors: [{ pointer: '', message: 'must be an object' }] } })
     t.match(await start({ workflowId, input, triggeredBy: 'a\0b' }), {
       status: 422,
       body: { errors: [{ pointer: '/triggeredBy' }] },

@@ -1,4 +1,5 @@
 import { type AddressInfo, connect } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 import { echo, gateStep, startApi } from './api.ts'
@@ -99,6 +100,46 @@ t.test('a problem says nothing of what went wrong inside, but its id, which the 
   t.match(line, /hunter2/)
 })
 
+t.test('what is no request for a route, or none at all, is answered with a problem as well', async (t) => {
+  const api = await startApi(t)
+  await api.app.listen({ port: 0 })
+  const { port } = api.app.server.address() as AddressInfo
+  const refused = [
+    ['NONSENSE\r\n\r\n', 400, 'HTTP_INVALID', /Invalid method/],
+    ['GET /x HTTP/1.1\r\nhost: a\r\nbad header\r\n\r\n', 400, 'HTTP_INVALID', /valid HTTP/],
+    ['GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'HTTP_INVALID', /Host is missing/],
+    [`GET /x HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`, 431, 'HEADERS_TOO_LARGE', /16384 bytes/],
+    [
+      'POST /x?y HTTP/1.1\r\nhost: a\r\nexpect: tea\r\nx-request-id: mine\r\n\r\n',
+      417,
+      'EXPECTATION_FAILED',
+      /Expect: tea/,
+    ],
+  ] as const
+  for (const [request, status, code, detail] of refused) {
+    const answer = await exchange(port, request)
+    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    t.match(head, new RegExp(`^HTTP/1.1 ${status} `), answer)
+    t.match(head, /^content-type: application\/problem\+json/im)
+    t.match(head, code === 'EXPECTATION_FAILED' ? /^x-request-id: mine/im : /^x-request-id: [0-9a-f-]{36}/im)
+    t.match(JSON.parse(body), { code, status, detail, errorId: String, correlationId: null })
+    if (code === 'EXPECTATION_FAILED') t.equal(JSON.parse(body).instance, '/x')
+  }
+})
+
+t.test('a compressed body is refused with what it was', async (t) => {
+  t.match(
+    await api.call('POST', '/api/workflows', { rawBody: gzipSync('{}'), headers: { 'content-encoding': 'gzip' } }),
+    {
+      status: 415,
+      body: { code: 'MEDIA_TYPE_UNSUPPORTED', detail: /compressed \(content-encoding: gzip\)/ },
+    },
+  )
+  t.match(await api.call('POST', '/api/workflows', { body: {}, headers: { 'content-encoding': 'identity' } }), {
+    status: 422,
+  })
+})
+
 t.test('/docs shows the routes and /docs/errors every error', async (t) => {
   const page = await api.app.inject('/docs')
   t.equal(page.statusCode, 200)
@@ -134,6 +175,13 @@ t.test('a server that closes refuses new requests, answers those that wait, and 
   t.match(await health.answer, /^HTTP\/1.1 503 .*the server is stopping/s)
   t.equal(await stuck.answer, '', 'a request that never comes to its end is cut off')
 })
+
+/** What the server writes until it ends the connection. */
+async function exchange(port: number, request: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(request)
+  return (await socket.setEncoding('utf8').toArray()).join('')
+}
 
 /** A request of which all but the last line has been sent. */
 async function beginRequest(port: number, path: string): Promise<{ finish(): void; answer: Promise<string> }> {

@@ -49,7 +49,7 @@ t.test(
     )
     t.same(Object.fromEntries(byPointer), {
       '/amount': 'must be >= 1',
-      '/by/days': 'must be integer',
+      '/by/days': 'must be an integer',
       '/by/a~1b': 'is not known here',
     })
     t.same(

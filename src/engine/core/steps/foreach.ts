@@ -1,3 +1,4 @@
+import { kindOf } from '../../../definition/expression/value.ts'
 import type { Json, JsonObject } from '../../../definition/json.ts'
 import type { ForeachPlan, Plan, StepPlan } from '../../../definition/plan.ts'
 import { addProgress, addRemainder } from '../counting.ts'
@@ -32,8 +33,7 @@ export function decide(place: Deciding): Fact {
   if (step.frame !== undefined) return { type: 'step.decided', path, data: news(place, stepPlan as ForeachPlan, state) }
   const items = template!.render(scope)
   if (Array.isArray(items)) return { type: 'step.decided', path, data: { items } }
-  const kind = items === undefined ? 'undefined' : items === null ? 'null' : `a ${typeof items}`
-  return failure(path, 'ValidationError', `items must be a list, and is ${kind}`)
+  return failure(path, 'ValidationError', `items must be a list, and is ${kindOf(items)}`)
 }
 
 function news(place: Deciding, plan: ForeachPlan, state: ExecutionState): JsonObject {

@@ -134,6 +134,9 @@ t.test('collect none counts only, and an empty list is complete at once', async 
 t.test('items that are no list fail the step', async (t) => {
   const d = new Driver([of('foreach', 'all', { items: '{{ input.rows }}', steps: [a('x')] })], { input: {} }).start()
   t.match(d.checkReplay(t).state.error, { type: 'ValidationError', message: 'items must be a list, and is undefined' })
+  const input = { rows: {} }
+  const other = new Driver([of('foreach', 'all', { items: '{{ input.rows }}', steps: [a('x')] })], { input }).start()
+  t.match(other.checkReplay(t).state.error, { message: 'items must be a list, and is an object' })
 })
 
 t.test('a pause in a loop holds it where it is, and resume goes on', async (t) => {
