@@ -65,6 +65,7 @@ export async function openEngine(
       await Promise.all(Array.from({ length: executions }, () => engine.startExecution(workflowId, 'perf', input)))
       await ended
     },
+    runOne: async () => ends.of(await engine.startExecution(workflowId, 'perf', input)),
     walBytes: () => walBytes(client),
     async close() {
       await client.end()
@@ -77,6 +78,9 @@ export async function openEngine(
 class Ends implements Observer {
   #missing = 0
   #resolve = () => {}
+  /** Single ones: who waits for an end, and ends that came before anybody waited. */
+  readonly #awaited = new Map<string, () => void>()
+  readonly #early = new Set<string>()
 
   readonly flushed = noObserver.flushed
   readonly attemptStarted = noObserver.attemptStarted
@@ -89,10 +93,26 @@ class Ends implements Observer {
     })
   }
 
-  committed(_row: unknown, { events }: Parameters<Observer['committed']>[1]): void {
+  /** The end of one that was started. */
+  of(id: string): Promise<void> {
+    if (this.#early.delete(id)) return Promise.resolve()
+    return new Promise((resolve) => this.#awaited.set(id, resolve))
+  }
+
+  committed({ id }: { readonly id: string }, { events }: Parameters<Observer['committed']>[1]): void {
     const last = events.at(-1)!
-    if (last.type === 'execution.completed') this.#missing--
+    if (last.type === 'execution.completed') this.#ended(id)
     else if (last.type === 'execution.failed') throw new Error(`An execution failed: ${JSON.stringify(last.data)}`)
-    if (this.#missing === 0) this.#resolve()
+  }
+
+  #ended(id: string): void {
+    if (this.#missing > 0) {
+      this.#missing--
+      if (this.#missing === 0) this.#resolve()
+    } else if (!this.#awaited.has(id)) this.#early.add(id)
+    else {
+      this.#awaited.get(id)!()
+      this.#awaited.delete(id)
+    }
   }
 }

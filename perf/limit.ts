@@ -50,7 +50,8 @@ export const measureLimit = (load: Load): Promise<Figures> =>
     }
   })
 
-async function openLimit(url: string): Promise<Program> {
+/** The bare writer on a database of its own. */
+export async function openLimit(url: string): Promise<Program> {
   const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => connect(url)))
   await clients[0]!.query(schema)
   const lanes = clients.map((client) => new Lane(client))
@@ -59,6 +60,7 @@ async function openLimit(url: string): Promise<Program> {
     async run(executions) {
       await Promise.all(Array.from({ length: executions }, () => new Execution(lanes[next++ % CONNECTIONS]!).ended))
     },
+    runOne: () => new Execution(lanes[next++ % CONNECTIONS]!).ended,
     walBytes: () => walBytes(clients[0]!),
     async close() {
       await Promise.all(clients.map((client) => client.end()))

@@ -17,8 +17,8 @@ const { values } = parseArgs({
 })
 const executions = values.quick ? 2_000 : Number(values.executions)
 const CONNECTIONS = 32
-/** How long before they are due all are stored; 400 a second is slow. */
-const aheadMs = 5_000 + executions * 2.5
+/** How long before they are due all are stored, at first; 400 a second is slow. */
+const AHEAD_MS = 5_000 + executions * 2.5
 
 interface Shared {
   readonly nodes: number
@@ -30,11 +30,17 @@ interface Shared {
 }
 
 const measured: Shared[] = []
-for (const nodes of [1, 2, 4]) measured.push(await withDatabase('nodes', (url) => measure(url, nodes)))
+for (const nodes of [1, 2, 4]) {
+  let one: Shared | null = null
+  for (let aheadMs = AHEAD_MS; one === null; aheadMs *= 2)
+    one = await withDatabase('nodes', (url) => measure(url, nodes, aheadMs))
+  measured.push(one)
+}
 if (values.json) console.log(JSON.stringify({ program: 'nodes', figures: measured }))
 else console.table(measured.map(({ shares, ...rest }) => ({ ...rest, shares: shares.join(' ') })))
 
-async function measure(databaseUrl: string, nodes: number): Promise<Shared> {
+/** null: the machine is slower than that, and they were not stored in time. */
+async function measure(databaseUrl: string, nodes: number, aheadMs: number): Promise<Shared | null> {
   const services: Service[] = []
   for (let i = 0; i < nodes; i++) services.push(await startService(databaseUrl))
   const clients = new Clients(services[0]!.url, CONNECTIONS)
@@ -44,7 +50,7 @@ async function measure(databaseUrl: string, nodes: number): Promise<Shared> {
     const dueAt = Date.now() + aheadMs
     const startAt = new Date(dueAt).toISOString()
     await times(executions, CONNECTIONS, () => clients.start(workflowId, { startAt }))
-    if (Date.now() > dueAt) throw new Error(`stored ${Date.now() - dueAt} ms too late: take fewer executions`)
+    if (Date.now() > dueAt) return null
     const tookMs = (await lastEnd(database)) - dueAt
     return {
       nodes,

@@ -2,10 +2,8 @@
  * `npm run perf`: limit and engine side by side, each in a child process of its own, in turns on the same PostgreSQL, so that
  * whatever else the machine does hits both. Prints the median of the runs and how much of the limit the engine reaches.
  */
-import { spawn } from 'node:child_process'
 import os from 'node:os'
-import path from 'node:path'
-import { text } from 'node:stream/consumers'
+import { medianOf, runProgram } from './child.ts'
 import { openServer } from './database.ts'
 import { options, type Report, rowOf } from './report.ts'
 import type { Figures } from './workload.ts'
@@ -19,7 +17,7 @@ try {
   for (let run = 1; run <= Number(runs); run++) {
     for (const program of programs) {
       console.error(`run ${run} of ${runs}: ${program}`)
-      const report = await runProgram(program)
+      const report = await runProgram<Report>(program, quick ? ['--quick'] : [], server.url)
       for (const figures of report.figures) {
         const key = `${report.program}/${figures.atOnce}`
         collected.set(key, [...(collected.get(key) ?? []), figures])
@@ -30,7 +28,7 @@ try {
   await server.stop()
 }
 
-const medians = new Map([...collected].map(([key, list]) => [key, medianOf(list)]))
+const medians = new Map([...collected].map(([key, list]) => [key, middle(list)]))
 console.log(
   `${os.cpus().length} × ${os.cpus()[0]?.model}, Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}`,
 )
@@ -39,27 +37,16 @@ for (const [key, engine] of medians) {
   const limit = medians.get(key.replace('engine', 'limit'))
   if (!key.startsWith('engine') || limit === undefined) continue
   const share = Math.round((engine.stepsPerSecond / limit.stepsPerSecond) * 100)
-  console.log(`${engine.atOnce} at once: the engine reaches ${share} % of the limit's steps/s`)
-}
-
-async function runProgram(program: string): Promise<Report> {
-  const child = spawn(
-    process.execPath,
-    [path.join(import.meta.dirname, program), '--json', ...(quick ? ['--quick'] : [])],
-    {
-      env: { ...process.env, PERF_DATABASE_URL: server.url },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
+  console.log(
+    engine.atOnce === 1
+      ? `alone an execution takes ${(engine.p50Ms / limit.p50Ms).toFixed(2)} × as long as the limit's, its p99 ${(engine.p99Ms / engine.p50Ms).toFixed(1)} × its p50 (goals 1.3, 3)`
+      : `${engine.atOnce} at once: the engine reaches ${share} % of the limit's steps/s (goal ${engine.atOnce === 100 ? 50 : 45})`,
   )
-  const output = await text(child.stdout)
-  const last = output.trimEnd().split('\n').at(-1)
-  if (!last) throw new Error(`${program} wrote no figures`)
-  return JSON.parse(last) as Report
 }
 
 /** Every figure's own median. */
-function medianOf(list: readonly Figures[]): Figures {
-  const of = (read: (figures: Figures) => number) => list.map(read).sort((a, b) => a - b)[list.length >> 1]!
+function middle(list: readonly Figures[]): Figures {
+  const of = (read: (figures: Figures) => number) => medianOf(list.map(read))
   return {
     atOnce: list[0]!.atOnce,
     stepsPerSecond: of((one) => one.stepsPerSecond),
@@ -67,6 +54,7 @@ function medianOf(list: readonly Figures[]): Figures {
     p99Ms: of((one) => one.p99Ms),
     cpuMicrosPerStep: of((one) => one.cpuMicrosPerStep),
     walBytesPerStep: of((one) => one.walBytesPerStep),
+    maxRssMiB: of((one) => one.maxRssMiB),
   }
 }
 

@@ -20,6 +20,14 @@ const failing = { type: 'echo', fail: { message: 'as ordered', untilAttempt: 3 }
 const control = ({ clients, resource }: At, action: string): Promise<unknown> =>
   clients.send('PATCH', resource, { action })
 
+/** However slow the service is at the moment, it gets there. */
+async function waits({ clients, resource }: At): Promise<void> {
+  for (;;) {
+    await delay(250)
+    if ((await clients.get<{ status: string }>(`${resource}?fields=status`)).status === 'waiting') return
+  }
+}
+
 /** Ten steps each, about two seconds long at most, in turns; parking begins after one. */
 const kinds: Readonly<Record<string, Kind>> = {
   plain: { definition: { steps } },
@@ -96,16 +104,16 @@ const kinds: Readonly<Record<string, Kind>> = {
   cancelled: {
     definition: { steps: [...steps.slice(1), { id: 'long', type: 'wait', config: { durationMs: 60_000 } }] },
     async live(at) {
-      await delay(1_500)
+      await waits(at)
       await control(at, 'cancel')
     },
   },
   rolledBack: {
     definition: { steps: [...steps.slice(1), { id: 'go', type: 'wait_for_signal', config: { signal: 'go' } }] },
-    async live({ clients, resource }) {
-      await delay(1_200)
-      await clients.send('POST', `${resource}/rollback`, { checkpointIndex: 4, resume: true })
-      await clients.send('POST', `${resource}/signals/go`)
+    async live(at) {
+      await waits(at)
+      await at.clients.send('POST', `${at.resource}/rollback`, { checkpointIndex: 4, resume: true })
+      await at.clients.send('POST', `${at.resource}/signals/go`)
     },
   },
 }

@@ -17,6 +17,8 @@ export interface Load {
 export interface Program {
   /** Starts so many executions at once; resolves when all have ended, with everything durable. */
   run(executions: number): Promise<void>
+  /** Starts one beside others that are under way; resolves when it has ended, durably. */
+  runOne(): Promise<void>
   /** Bytes of WAL that the database has written so far. */
   walBytes(): Promise<number>
   close(): Promise<void>
@@ -32,6 +34,8 @@ export interface Figures {
   /** CPU time of this Node process, µs a step: PostgreSQL's is not in it. */
   readonly cpuMicrosPerStep: number
   readonly walBytesPerStep: number
+  /** The most memory that this process has held so far. */
+  readonly maxRssMiB: number
 }
 
 /** More rounds where they are short; `quick` is for looking at the shape of things, not for figures. */
@@ -42,6 +46,12 @@ export function loads(quick: boolean): readonly Load[] {
     { atOnce: 1000, rounds: quick ? 5 : 30 },
   ]
 }
+
+/** Rounds for any number at once: fewer where they are long. */
+export const loadOf = (atOnce: number, quick: boolean): Load => ({
+  atOnce,
+  rounds: Math.max(quick ? 3 : 10, Math.round((quick ? 60 : 500) / Math.sqrt(atOnce))),
+})
 
 /** Measures after some rounds have warmed up compiler, caches and statements. */
 export async function measure(program: Program, load: Load): Promise<Figures> {
@@ -67,6 +77,8 @@ export async function measure(program: Program, load: Load): Promise<Figures> {
     p99Ms: percentile(durations, 0.99),
     cpuMicrosPerStep: (user + system) / steps,
     walBytesPerStep: wal / steps,
+    // KiB, whatever the platform.
+    maxRssMiB: process.resourceUsage().maxRSS / 1024,
   }
 }
 
