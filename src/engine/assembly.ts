@@ -13,6 +13,7 @@ import { History, type HistoryOptions } from './history.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { NodeLife, NodeParts } from './node-life.ts'
 import { guarded } from './observer.ts'
+import type { Outage } from './outage.ts'
 import { Plans } from './plans.ts'
 import { RateLimits } from './rate-limits.ts'
 import { Requests } from './requests.ts'
@@ -38,6 +39,7 @@ export interface Assembly {
 export interface AssemblyOptions {
   readonly settings: EngineSettings
   readonly clock: Clock
+  readonly outage: Outage
   /** What this release can fold, oldest first. */
   readonly formats: readonly number[]
   readonly snapshotBytes: number
@@ -50,7 +52,7 @@ export interface AssemblyOptions {
 /** Puts a node together; nothing of it has begun to run. */
 export function assemble(
   storage: Storage,
-  { settings, clock, formats, snapshotBytes, life, aliveLife }: AssemblyOptions,
+  { settings, clock, outage, formats, snapshotBytes, life, aliveLife }: AssemblyOptions,
 ): Assembly {
   const { log } = settings
   const observer = guarded(settings.observer, log)
@@ -77,7 +79,7 @@ export function assemble(
   const rateLimits = new RateLimits({ store, clock, log, horizonMs: settings.parkAfterMs })
   const performing = { actions, slots, breakers, rateLimits, secrets }
   const reading = { formats, snapshotBytes, history, plans, feed, notifications }
-  const parts: NodeParts = { store, clock, ...performing, ...reading, compaction, observer, log, settings }
+  const parts: NodeParts = { store, clock, ...performing, ...reading, compaction, observer, log, outage, settings }
   const { retentionDays, housekeepingMs: everyMs } = settings
   const requests = new Requests(parts, life)
   const vacate = (id: string) => requests.cancelled(id, 'its executionKey was taken by another start')

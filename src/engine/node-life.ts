@@ -22,6 +22,7 @@ import type { History } from './history.ts'
 import { Journal } from './journal.ts'
 import type { Log } from './log.ts'
 import type { Observer } from './observer.ts'
+import type { Outage } from './outage.ts'
 import { OwnedExecutions } from './owned-executions.ts'
 import { Ownership } from './ownership.ts'
 import type { Plans } from './plans.ts'
@@ -51,6 +52,7 @@ export interface NodeParts {
   readonly compaction: Compaction
   readonly observer: Observer
   readonly log: Log
+  readonly outage: Outage
   readonly settings: EngineSettings
 }
 
@@ -73,10 +75,11 @@ export class NodeLife {
   #draining: Promise<void> | null = null
 
   constructor(parts: NodeParts, onDeath: (reason: string) => void) {
-    const { store, clock, log, observer, settings } = parts
+    const { store, clock, log, observer, outage, settings } = parts
     const { leaseMs, pollMs, lanes, maxRunning, maxHeldBytes } = settings
     this.#parts = parts
-    this.ownership = new Ownership({ store, clock, log, leaseMs, pollMs, lanes, onDeath })
+    const onRenewed = (): void => outage.answered()
+    this.ownership = new Ownership({ store, clock, log, leaseMs, pollMs, lanes, onDeath, onRenewed })
     this.#lanes = Array.from({ length: lanes }, (_, lane) => store.openLane(this.ownership.node, lane))
     this.journal = new Journal({
       lanes: this.#lanes,
@@ -175,43 +178,13 @@ export class NodeLife {
   }
 
   #services() {
-    const {
-      store,
-      clock,
-      actions,
-      slots,
-      plans,
-      breakers,
-      rateLimits,
-      secrets,
-      history,
-      feed,
-      compaction,
-      observer,
-      log,
-      settings,
-    } = this.#parts
-    const { snapshotBytes } = this.#parts
+    const { snapshotBytes, settings } = this.#parts
     const { parkAfterMs, maxPayloadBytes, maxStateBytes } = settings
     return {
+      ...this.#parts,
       node: this.ownership.node,
       limits: { parkAfterMs, maxPayloadBytes, maxStateBytes, snapshotBytes },
       held: new HeldBytes(),
-      ...{
-        store,
-        clock,
-        actions,
-        slots,
-        plans,
-        breakers,
-        rateLimits,
-        secrets,
-        history,
-        feed,
-        compaction,
-        observer,
-        log,
-      },
       journal: this.journal,
       mayPerform: this.ownership.mayPerform,
       onCommitted: (executor: Executor, append: Append) => this.#tell(executor, append),

@@ -9,6 +9,7 @@ import type { EngineSettings } from './engine-options.ts'
 import { forgetPast } from './failover.ts'
 import type { NodeGauges } from './node-gauges.ts'
 import { NodeLife, type NodeParts } from './node-life.ts'
+import { Outage } from './outage.ts'
 import { reasonsAgainst } from './readiness.ts'
 import type { Requests } from './requests.ts'
 import { SNAPSHOT_BYTES } from './snapshots.ts'
@@ -41,6 +42,7 @@ const RETRY_MS = 1_000
 export class NodeProcess {
   readonly #settings: EngineSettings
   readonly #clock: Clock
+  readonly #outage: Outage
   readonly #openStorage: Seams['openStorage']
   readonly #formats: Seams['formats']
   readonly #snapshotBytes: number
@@ -54,8 +56,10 @@ export class NodeProcess {
   #wake: () => void = () => {}
 
   constructor(settings: EngineSettings, seams: Partial<Seams> = {}) {
-    this.#settings = settings
-    this.#clock = seams.clock ?? new SystemClock()
+    const clock = seams.clock ?? new SystemClock()
+    this.#clock = clock
+    this.#outage = new Outage(settings.log, () => clock.monotonic())
+    this.#settings = { ...settings, log: this.#outage.log }
     this.#openStorage = seams.openStorage ?? openStorage
     this.#formats = seams.formats ?? FORMATS
     this.#snapshotBytes = seams.snapshotBytes ?? SNAPSHOT_BYTES
@@ -135,6 +139,7 @@ export class NodeProcess {
     const running = assemble(storage, {
       settings: this.#settings,
       clock: this.#clock,
+      outage: this.#outage,
       formats: this.#formats,
       snapshotBytes: this.#snapshotBytes,
       life: () => this.#life,

@@ -21,6 +21,8 @@ export interface OwnershipOptions {
   readonly leaseMs: number
   readonly pollMs: number
   readonly lanes: number
+  /** The lease was renewed: the database has answered. */
+  readonly onRenewed: () => void
   /** The lease was not renewed, or somebody swept this node away. */
   readonly onDeath: (reason: string) => void
 }
@@ -163,7 +165,8 @@ export class Ownership {
   }
 
   #renewed(before: number, databaseNow: number): void {
-    const { clock, leaseMs } = this.#options
+    const { clock, leaseMs, onRenewed } = this.#options
+    onRenewed()
     const after = clock.monotonic()
     this.#leaseUntil = before + leaseMs
     this.#performUntil = before + (leaseMs * 2) / 3

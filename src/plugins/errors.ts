@@ -31,7 +31,7 @@ export function answerWith(error: Error, request: FastifyRequest, reply: Fastify
   const place = { instance: pathOf(request), correlationId: request.correlationId ?? null }
   const problem = problemOf(expected ?? new CairnError('INTERNAL', [errorId]), errorId, place)
   const { code, status } = problem
-  if (status === 503) request.log.warn({ err: error, errorId, code }, 'request put off')
+  if (status === 503) request.log.info({ err: error, errorId, code }, 'request put off')
   else if (status >= 500) request.log.error({ err: error, errorId, code }, 'request failed')
   else request.log.debug({ errorId, code, detail: problem.detail }, 'request refused')
   if (status === 503 || status === 429) reply.header('retry-after', '1')

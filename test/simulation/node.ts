@@ -183,7 +183,7 @@ export class SimulatedNode {
       world.note(`  ${this.name} ${level}: ${message} ${JSON.stringify(rest)}${err ? ` ${err.message}` : ''}`)
     }
     const log: Log = {
-      debug: () => {},
+      debug: (facts, message) => 'err' in facts && line('debug', facts, message),
       info: () => {},
       warn: (facts, message) => line('warn', facts, message),
       error: (facts, message) => {
