@@ -232,6 +232,16 @@ export class WorkflowEngine {
     return progressOfFamily(this.#process.parts, executionId)
   }
 
+  /** The path of the step that `getProgress` calls current; null for none, and where the journal cannot be folded here. */
+  async currentPath(executionId: string): Promise<string | null> {
+    try {
+      return (await this.#process.parts.history.overview(executionId)).currentStep?.path ?? null
+    } catch (error) {
+      if (error instanceof CairnError && error.status !== 503) return null
+      throw error
+    }
+  }
+
   async getSteps(executionId: string): Promise<readonly StepProgress[]> {
     return this.#process.parts.history.steps(executionId)
   }

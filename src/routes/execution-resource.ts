@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { executionStatuses } from '../engine/core/state.ts'
+import { executionStatuses, isFinished } from '../engine/core/state.ts'
 import type { WorkflowEngine } from '../engine/engine.ts'
 import { CairnError } from '../errors.ts'
 import type { ExecutionSummary, ExecutionView } from '../repository/executions.ts'
@@ -35,7 +35,10 @@ export const Execution = Type.Object(
     currentStep: nullable(
       Type.Object(
         { id: Type.String({ examples: ['process-data'] }), path: Type.String({ examples: ['process-data'] }) },
-        { description: 'The step that the newest event is about; null when it is about none' },
+        {
+          description:
+            'The step that the newest event is about. When it is about none (a pause, a resume), the one that progress calls current; in lists null then',
+        },
       ),
     ),
     parentExecutionId: nullable(Uuid),
@@ -114,7 +117,8 @@ export const executionResource = (execution: ExecutionView): Execution => ({
 export async function readExecution(engine: WorkflowEngine, executionId: string): Promise<ExecutionView> {
   const execution = await engine.store.findExecutionView(executionId)
   if (!execution) throw new CairnError('EXECUTION_NOT_FOUND', [executionId])
-  return execution
+  if (execution.path !== null || isFinished(execution.status)) return execution
+  return { ...execution, path: await engine.currentPath(executionId) }
 }
 
 export const locationOfExecution = (id: string): string => `/api/workflows/executions/${id}`

@@ -20,7 +20,10 @@ t.test('pause takes effect when the running attempt has ended; resume goes on fr
   await api.event(id, 'execution.pause_requested')
   t.match(await api.call('GET', url), { body: { status: 'running', requested: 'pause' } })
   gate.open()
-  t.match(await pausing, { status: 200, body: { status: 'paused', requested: null } })
+  const currentStep = { id: 'b', path: 'b' }
+  t.match(await pausing, { status: 200, body: { status: 'paused', requested: null, currentStep } })
+  t.match(await api.call('GET', url), { body: { currentStep } })
+  t.match(await api.call('GET', `${url}/progress`), { body: { currentStep } }, 'as progress has it')
   t.match(await patch(url, 'pause'), {
     status: 409,
     body: { code: 'EXECUTION_STATUS_CONFLICT', executionStatus: 'paused' },
