@@ -92,7 +92,7 @@ t.test('survivors share what a dead node ran: each execution goes on once, on on
   const ids = await startMany(dying, count, [call('hold'), call('note')])
   await reached.promise
   const survivors = await Promise.all(
-    [1, 2].map(() => startEngine(t, { hold: () => 'elsewhere', note }, { databaseUrl, leaseMs: 3_000 })),
+    [1, 2].map(() => startEngine(t, { hold: () => 'elsewhere', note }, { databaseUrl })),
   )
   const { owner } = (await dying.store.findExecution(ids[0]!))!
   await dying.store.removeNode(owner!)

@@ -37,7 +37,7 @@ async function crash(t: Test, config: object, rest: object) {
   const { url } = await createTestDatabase(t)
   const sql = (text: string) => withClient(url, async (client) => (await client.query(text)).rows)
   await sql('CREATE TABLE payments (id serial PRIMARY KEY, amount numeric)')
-  const options = { databaseUrl: url, leaseMs: 1_000, targets: { dataSources: { main: { url } } } }
+  const options = { databaseUrl: url, leaseMs: 2_000, targets: { dataSources: { main: { url } } } }
   const before = await startEngine(t, {}, options)
   const query = 'INSERT INTO payments (amount) VALUES (5) RETURNING id, amount'
   const pay = { type: 'database_query', dataSource: 'main', query, ...config }

@@ -12,7 +12,7 @@ process.on('disconnect', () => process.exit(1))
 
 const engine = new WorkflowEngine({
   databaseUrl: databaseUrl!,
-  leaseMs: 1_000,
+  leaseMs: 2_000,
   targets: { dataSources: { main: { url: databaseUrl! } } },
   observer: {
     ...noObserver,
