@@ -186,9 +186,10 @@ t.test('who may wait for a while only leaves the line after it, and the next in 
 
 t.test('an execution that waits too long for its slot fails without having started', async (t) => {
   const { engine, within, letGo } = await workingEngine(t)
-  const concurrency = { waitTimeoutMs: 300 }
-  const [first, second] = (await startAll(engine, [call('work')], [1, 2], { concurrency })) as [string, string]
+  const start = (concurrency: object) => run(engine, [call('work')], { definition: { concurrency } })
+  const first = await start({ scope: 'whole' })
   await until('the first works', async () => within.has(first))
+  const second = await start({ scope: 'whole', waitTimeoutMs: 300 })
   const error = { type: 'ConcurrencyTimeout', details: { waitTimeoutMs: 300 } }
   t.match(await ended(engine, second), { status: 'failed', startedAt: null, error })
   letGo(first)
