@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid'
+import { TimeOrderedIds } from './time-ordered-ids.ts'
 
 /**
  * Where the shell gets its time from, and everything else that a second run of the same program would see differently: its
@@ -38,6 +38,7 @@ export const alreadyDue = (clock: Pick<Clock, 'now'>): number => clock.now() - C
 const LONGEST_TIMEOUT_MS = 2_147_483_647
 
 export class SystemClock implements Clock {
+  readonly #ids = new TimeOrderedIds()
   #offset = Date.now() - performance.now()
   #latest = 0
   #isSynchronised = false
@@ -79,7 +80,7 @@ export class SystemClock implements Clock {
   }
 
   newId(): string {
-    return uuidv7()
+    return this.#ids.next()
   }
 
   random(): number {
