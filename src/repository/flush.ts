@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { type ApprovalChanges, approvalParts } from './approvals.ts'
 import { type ArrayColumn, arrayParameters, cast, insertFrom, unnest } from './array-columns.ts'
 import { type SlotAsk, type SlotRelease, slotParts } from './concurrency-slots.ts'
@@ -126,12 +127,13 @@ export interface FlushStatement {
 
 /**
  * The one flush statement, for these appends. A single autocommit statement, so a flush is all or nothing, and one round
- * trip. It answers one row: `fenced` (the fence stood) and `events` (how many it inserted).
+ * trip. `isFenced` reads its answer.
  *
- * - `fence` locks the lane's row against deletion until the commit: a node that was declared dead finds no row, and whoever
+ * - The fence locks the lane's row against deletion until the commit: a node that was declared dead finds no row, and whoever
  *   deletes the row waits for this flush. The row itself is not changed.
- * - `complete` holds a row only when this very statement inserted every event; all else selects from it. So a resend after a
- *   commit that went unnoticed (its events are there already, ON CONFLICT) changes nothing.
+ * - `complete` holds a row only when this very statement inserts every event; all else selects from it. That is so when the fence
+ *   stands: an event that is there already ends the statement. But on a resend after a commit that went unnoticed all of them are
+ *   (ON CONFLICT), and it changes nothing: there they are counted first. Not counted, a lone flush takes a fifth less (docs/adr/0043).
  * - A start that an append brings stands when that append does, whatever has become of its events since.
  * - A resend of which some appends stand and others do not would count and answer wrongly: it fails (22P02), and the journal
  *   halves it until each append is alone.
@@ -148,7 +150,7 @@ export function flushStatement(fence: Fence, given: readonly Append[], resend: b
   const shape = needs.map(Number).map(Math.sign).join('') + marks.join('')
   const values = [
     ...fenceParameters(fence),
-    events.length,
+    ...(resend ? [events.length] : []),
     ...(isStartResent ? arrayParameters(resentColumns, resentEvents(given)) : arrayParameters(eventColumns, events)),
     ...(inserts.length > 0 ? arrayParameters(executionColumns, inserts) : []),
     ...(changes.length > 0 ? arrayParameters(changeColumns, changes) : []),
@@ -202,8 +204,12 @@ function sendsOf(given: readonly Append[], all: readonly Append[]): readonly Sen
 
 const texts = new Map<string, string>()
 
-/** The fence's seven parameters and the number of events come first. */
-const firstColumn = 9
+/** Whether the fence of a flush was gone, by what its statement answered. */
+export const isFenced = ({ rows, rowCount }: pg.QueryResult, resend: boolean): boolean =>
+  resend ? !rows[0].fenced : rowCount === 0
+
+/** The fence's seven parameters come first, then on a resend the number of events. */
+const firstColumnOf = (resend: boolean): number => (resend ? 9 : 8)
 
 const eventAt = (seq: string): string =>
   `(SELECT v.at FROM execution_events v WHERE v.execution_id = c.id AND v.seq = ${seq})`
@@ -221,6 +227,7 @@ function textOf(
   resend: boolean,
   isStartResent: boolean,
 ): string {
+  const firstColumn = firstColumnOf(resend)
   let next = firstColumn + (isStartResent ? resentColumns : eventColumns).length
   const ctes: string[] = []
   const take = (count: number): number => {
@@ -261,16 +268,20 @@ function textOf(
     AND NOT EXISTS (SELECT FROM ${unnest(claimColumns, take(claimColumns.length), 'c')} WHERE ${claimStands} IS NOT TRUE)`
   if (sends.length > 0) ctes.push(`sent AS (${sendFrom('complete', take(sendColumns.length))})`)
   for (const { name, parameters, clause } of others) ctes.push(`${name} AS (${clause(take(parameters.length))})`)
+  const fence = `SELECT FROM node_lanes WHERE ${fenceCondition}${isOurs} FOR KEY SHARE`
+  const rest = ctes.map((cte) => `, ${cte}`).join('')
+  const insertFromOne = (source: string) => insertFrom(source, 'execution_events', eventColumns, firstColumn)
+  if (!resend) return `WITH complete AS MATERIALIZED (${fence})${rest}\n${insertFromOne('complete')}`
   return `
 WITH fence AS MATERIALIZED (
-  SELECT FROM node_lanes WHERE ${fenceCondition}${isOurs} FOR KEY SHARE
+  ${fence}
 ), events AS (
-  ${isStartResent ? insertResentFrom('fence', firstColumn) : insertFrom('fence', 'execution_events', eventColumns, firstColumn)} ${resend ? 'ON CONFLICT DO NOTHING' : ''} RETURNING 1
+  ${isStartResent ? insertResentFrom('fence', firstColumn) : insertFromOne('fence')} ON CONFLICT DO NOTHING RETURNING 1
 ), written AS MATERIALIZED (
   SELECT count(*)::integer AS events FROM events
 ), complete AS MATERIALIZED (
   SELECT FROM written WHERE events = $8::integer
-)${ctes.map((cte) => `, ${cte}`).join('')}
+)${rest}
 SELECT EXISTS (SELECT FROM fence) AS fenced,
   CASE WHEN events IN (0, $8::integer) THEN events ELSE ('a resend stands in part: ' || events)::integer END AS events
 FROM written`

@@ -1,6 +1,14 @@
 import pg from 'pg'
 import type { LaneConnection } from './connection.ts'
-import { type Acknowledged, type Append, type Fence, fenceCondition, fenceParameters, flushStatement } from './flush.ts'
+import {
+  type Acknowledged,
+  type Append,
+  type Fence,
+  fenceCondition,
+  fenceParameters,
+  flushStatement,
+  isFenced,
+} from './flush.ts'
 import { type Backend, endBackend } from './server-identity.ts'
 import { cut } from './watched-connection.ts'
 
@@ -61,8 +69,8 @@ export class Lane {
     const { shape, text, values } = flushStatement(this.#fence, sorted, resend)
     const client = await this.#connected()
     try {
-      const { rows } = await client.query({ name: this.#statementName(shape), text, values: values as unknown[] })
-      if (!rows[0].fenced) return 'fenced'
+      const answer = await client.query({ name: this.#statementName(shape), text, values: values as unknown[] })
+      if (isFenced(answer, resend)) return 'fenced'
     } catch (error) {
       if (breaksConnection(error)) this.#drop()
       if ((error as { code?: string }).code === 'ETIMEDOUT')
