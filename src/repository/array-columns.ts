@@ -30,6 +30,21 @@ export function unnest<Row>(columns: readonly ArrayColumn<Row>[], first: number,
 }
 
 /**
+ * `(SELECT $3::uuid AS id, $4::bigint AS seq, …) AS alias`: exactly one row, its values as they are. To unnest one row takes longer
+ * than to insert it: see docs/adr/0043.
+ */
+function oneRow<Row>(columns: readonly ArrayColumn<Row>[], first: number, alias: string): string {
+  const values = columns.map(({ name, type }, index) => `$${first + index}::${scalarTypes[type] ?? type} AS ${name}`)
+  return `(SELECT ${values.join(', ')}) AS ${alias}`
+}
+
+const scalarTypes: Partial<Record<ArrayColumn<never>['type'], string>> = {
+  word: 'text',
+  json: 'text',
+  'text[]': 'text',
+}
+
+/**
  * `INSERT INTO table (…) SELECT … FROM source, unnest(…) AS given`: the rows, once for each row of `source`. `given` may hold more
  * columns than are inserted, for a WHERE that follows.
  */
@@ -38,10 +53,10 @@ export function insertFrom<Row>(
   table: string,
   columns: readonly ArrayColumn<Row>[],
   first: number,
-  given: readonly ArrayColumn<Row>[] = columns,
+  { given = columns, form = asArrays }: { given?: readonly ArrayColumn<Row>[]; form?: RowsForm } = {},
 ): string {
   const list = selectList(columns, 'given')
-  return `INSERT INTO ${table} (${columnNames(columns)}) SELECT ${list} FROM ${source}, ${unnest(given, first, 'given')}`
+  return `INSERT INTO ${table} (${columnNames(columns)}) SELECT ${list} FROM ${source}, ${form.from(given, first, 'given')}`
 }
 
 /** `alias.id, alias.data::json, …`, in the order of `columnNames`. */
@@ -67,6 +82,17 @@ export function arrayParameters<Row>(columns: readonly ArrayColumn<Row>[], rows:
     return `{${values.join(',')}}`
   })
 }
+
+/** How rows travel: what a statement selects them from, and its parameters for that. */
+export interface RowsForm {
+  from<Row>(columns: readonly ArrayColumn<Row>[], first: number, alias: string): string
+  parameters<Row>(columns: readonly ArrayColumn<Row>[], rows: readonly Row[]): (string | number | null)[]
+}
+
+/** Any number of rows. */
+export const asArrays: RowsForm = { from: unnest, parameters: arrayParameters }
+/** Exactly one. */
+export const asOneRow: RowsForm = { from: oneRow, parameters: (columns, [row]) => columns.map(({ of }) => of(row!)) }
 
 /** A text[] literal. */
 export const textArray = (values: readonly string[]): string => `{${values.map(quoted).join(',')}}`

@@ -1,9 +1,18 @@
 import type pg from 'pg'
 import { type ApprovalChanges, approvalParts } from './approvals.ts'
-import { type ArrayColumn, arrayParameters, cast, insertFrom, unnest } from './array-columns.ts'
+import {
+  type ArrayColumn,
+  arrayParameters,
+  asArrays,
+  asOneRow,
+  cast,
+  insertFrom,
+  type RowsForm,
+} from './array-columns.ts'
 import { type SlotAsk, type SlotRelease, slotParts } from './concurrency-slots.ts'
 import { type AppendedEvent, eventColumns } from './events.ts'
 import { type ExecutionImage, type ExecutionRow, executionColumns, imageColumns } from './execution-row.ts'
+import { type Fence, fenceCondition, fenceParameters } from './fence.ts'
 import type { FlushPart } from './flush-part.ts'
 import { type InboxKey, type NewInboxItem, type Send, sendColumns, sendFrom } from './inbox.ts'
 import { insertResentFrom, resentColumns, resentEvents } from './resent-starts.ts'
@@ -45,42 +54,12 @@ export interface Append {
   readonly statistics: readonly StatisticsDelta[]
 }
 
-/** The last row of a lane's previous acknowledged flush: while it is there, the database has lost nothing of ours. */
-export interface Acknowledged {
-  readonly executionId: string
-  readonly seq: number
-  /** After lost commits another node may have given the seq to another event. */
-  readonly at: number
-}
-
 /** An event of an execution; its time tells it from one that somebody else has written in its place. */
 export interface Basis {
   readonly seq: number
   /** ms since 1970. */
   readonly at: number
 }
-
-/** What a lane's fence demands: the lane's row with its mark, and the event that was acknowledged since the mark was set. */
-export interface Fence {
-  readonly node: string
-  readonly lane: number
-  readonly acknowledged: Acknowledged | null
-  readonly mark: number
-  /** The mark was to be raised by one, and no answer has told whether it was. */
-  readonly isMarkUnsure: boolean
-}
-
-/** `FROM node_lanes WHERE …` for the fence whose parameters are the first seven of a statement. */
-export const fenceCondition = `node_id = $1::uuid AND lane = $2::integer AND mark BETWEEN $6::bigint AND $7::bigint
-    AND ($3::uuid IS NULL OR EXISTS (
-      SELECT FROM execution_events WHERE execution_id = $3::uuid AND seq = $4::bigint AND at = $5::bigint
-    ))`
-
-/** The parameters of `fenceCondition`. */
-export const fenceParameters = ({ node, lane, acknowledged, mark, isMarkUnsure }: Fence): unknown[] => [
-  ...[node, lane, acknowledged?.executionId ?? null, acknowledged?.seq ?? null, acknowledged?.at ?? null],
-  ...[mark, isMarkUnsure ? mark + 1 : mark],
-]
 
 interface Change {
   readonly id: string
@@ -145,22 +124,24 @@ export function flushStatement(fence: Fence, given: readonly Append[], resend: b
   const parts = partsOf(given, appends)
   const { events, inserts, changes, inboxKeys, statistics, claims, sends, others } = parts
   const isStartResent = resend && appends !== given
-  const needs = [resend, inserts.length, changes.length, inboxKeys.length, statistics.length, claims.length]
+  const form = isLone(parts) && !resend ? asOneRow : asArrays
+  const needs = [resend, inserts.length, changes.length, inboxKeys.length, claims.length]
   const marks = [sends.length > 0 ? '1' : '', isStartResent ? 's' : '', ...others.map(({ name }) => name)]
-  const shape = needs.map(Number).map(Math.sign).join('') + marks.join('')
+  const signs = needs.map(Number).map(Math.sign).join('')
+  const shape = `${form === asOneRow ? 'lone' : ''}${signs}${Math.min(statistics.length, 2)}${marks.join('')}`
   const values = [
     ...fenceParameters(fence),
     ...(resend ? [events.length] : []),
-    ...(isStartResent ? arrayParameters(resentColumns, resentEvents(given)) : arrayParameters(eventColumns, events)),
-    ...(inserts.length > 0 ? arrayParameters(executionColumns, inserts) : []),
-    ...(changes.length > 0 ? arrayParameters(changeColumns, changes) : []),
-    ...(inboxKeys.length > 0 ? arrayParameters(inboxColumns, inboxKeys) : []),
-    ...(statistics.length > 0 ? arrayParameters(statisticsColumns, statistics) : []),
-    ...(claims.length > 0 ? arrayParameters(claimColumns, claims) : []),
+    ...(isStartResent ? arrayParameters(resentColumns, resentEvents(given)) : form.parameters(eventColumns, events)),
+    ...(inserts.length > 0 ? form.parameters(executionColumns, inserts) : []),
+    ...(changes.length > 0 ? form.parameters(changeColumns, changes) : []),
+    ...(inboxKeys.length > 0 ? form.parameters(inboxColumns, inboxKeys) : []),
+    ...(statistics.length > 0 ? countedForm(statistics).parameters(statisticsColumns, statistics) : []),
+    ...(claims.length > 0 ? form.parameters(claimColumns, claims) : []),
     ...(sends.length > 0 ? arrayParameters(sendColumns, sends) : []),
     ...others.flatMap(({ parameters }) => parameters),
   ]
-  const text = texts.get(shape) ?? textOf(parts, resend, isStartResent)
+  const text = texts.get(shape) ?? textOf(parts, form, resend, isStartResent)
   texts.set(shape, text)
   return { shape, text, values }
 }
@@ -188,6 +169,16 @@ function partsOf(given: readonly Append[], appends: readonly Append[]): Parts {
     others: [...approvalParts(appends), ...slotParts(given)],
   }
 }
+
+/** However much a flush has, it is mostly of one workflow. */
+const countedForm = (statistics: readonly StatisticsRow[]): RowsForm => (statistics.length === 1 ? asOneRow : asArrays)
+
+/** One event, and no more than a row of anything else, as when one execution runs alone: it has a form of its own. */
+const isLone = ({ events, inserts, changes, inboxKeys, statistics, claims, sends, others }: Parts): boolean =>
+  events.length === 1 &&
+  [inserts, changes, inboxKeys, statistics, claims].every((rows) => rows.length <= 1) &&
+  sends.length === 0 &&
+  others.length === 0
 
 /** Each append with the starts that it brings. */
 export const withStarts = (appends: readonly Append[]): readonly Append[] =>
@@ -224,6 +215,7 @@ const claimStands = `(${eventAt('c.seq')} = c.at OR (
 
 function textOf(
   { inserts, changes, inboxKeys, statistics, claims, sends, others }: Parts,
+  form: RowsForm,
   resend: boolean,
   isStartResent: boolean,
 ): string {
@@ -236,21 +228,21 @@ function textOf(
   }
   if (inserts.length > 0) {
     ctes.push(
-      `inserted AS (${insertFrom('complete', 'workflow_executions', executionColumns, take(executionColumns.length))})`,
+      `inserted AS (${insertFrom('complete', 'workflow_executions', executionColumns, take(executionColumns.length), { form })})`,
     )
   }
   if (changes.length > 0) {
     const assignments = imageColumns.map((column) => `${column.name} = c.${column.name}${cast(column)}`).join(', ')
     ctes.push(`changed AS (
   UPDATE workflow_executions AS e SET ${assignments}
-  FROM complete, ${unnest(changeColumns, take(changeColumns.length), 'c')} WHERE e.id = c.id
+  FROM complete, ${form.from(changeColumns, take(changeColumns.length), 'c')} WHERE e.id = c.id
 )`)
   }
   if (inboxKeys.length > 0) {
     // Looked up one by one: joined, the planner may read the whole inbox.
     ctes.push(`consumed AS (
   DELETE FROM execution_inbox WHERE id = ANY (ARRAY(
-    SELECT x.id FROM complete, ${unnest(inboxColumns, take(inboxColumns.length), 'c')} CROSS JOIN LATERAL (
+    SELECT x.id FROM complete, ${form.from(inboxColumns, take(inboxColumns.length), 'c')} CROSS JOIN LATERAL (
       SELECT i.id FROM execution_inbox i WHERE i.id = c.id AND i.request_id = c.request_id LIMIT 1
     ) x
   ))
@@ -258,19 +250,19 @@ function textOf(
   }
   if (statistics.length > 0) {
     ctes.push(
-      `counted AS (${insertFrom('complete', statisticsTable, statisticsColumns, take(statisticsColumns.length))})`,
+      `counted AS (${insertFrom('complete', statisticsTable, statisticsColumns, take(statisticsColumns.length), { form: countedForm(statistics) })})`,
     )
   }
   const isOurs =
     claims.length === 0
       ? ''
       : `
-    AND NOT EXISTS (SELECT FROM ${unnest(claimColumns, take(claimColumns.length), 'c')} WHERE ${claimStands} IS NOT TRUE)`
+    AND NOT EXISTS (SELECT FROM ${form.from(claimColumns, take(claimColumns.length), 'c')} WHERE ${claimStands} IS NOT TRUE)`
   if (sends.length > 0) ctes.push(`sent AS (${sendFrom('complete', take(sendColumns.length))})`)
   for (const { name, parameters, clause } of others) ctes.push(`${name} AS (${clause(take(parameters.length))})`)
   const fence = `SELECT FROM node_lanes WHERE ${fenceCondition}${isOurs} FOR KEY SHARE`
   const rest = ctes.map((cte) => `, ${cte}`).join('')
-  const insertFromOne = (source: string) => insertFrom(source, 'execution_events', eventColumns, firstColumn)
+  const insertFromOne = (source: string) => insertFrom(source, 'execution_events', eventColumns, firstColumn, { form })
   if (!resend) return `WITH complete AS MATERIALIZED (${fence})${rest}\n${insertFromOne('complete')}`
   return `
 WITH fence AS MATERIALIZED (

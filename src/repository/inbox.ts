@@ -106,7 +106,7 @@ const sentColumns = sendColumns.slice(0, -1)
  * never hear of it. One that ends at the same moment answers without effect. They are looked up one by one.
  */
 export const sendFrom = (source: string, first: number): string =>
-  `${insertFrom(source, 'execution_inbox', sentColumns, first, sendColumns)}
+  `${insertFrom(source, 'execution_inbox', sentColumns, first, { given: sendColumns })}
   WHERE given.is_started = 1 OR (SELECT e.status FROM workflow_executions e WHERE e.id = given.execution_id)
     IN ('pending', 'running', 'waiting', 'paused')`
 

@@ -1,14 +1,7 @@
 import pg from 'pg'
 import type { LaneConnection } from './connection.ts'
-import {
-  type Acknowledged,
-  type Append,
-  type Fence,
-  fenceCondition,
-  fenceParameters,
-  flushStatement,
-  isFenced,
-} from './flush.ts'
+import { type Acknowledged, type Fence, fenceCondition, fenceParameters } from './fence.ts'
+import { type Append, flushStatement, isFenced } from './flush.ts'
 import { type Backend, endBackend } from './server-identity.ts'
 import { cut } from './watched-connection.ts'
 

@@ -36,7 +36,7 @@ export const resentEvents = (appends: readonly Bringing[]): readonly ResentEvent
  * compacted or removed since. Looked up one by one.
  */
 export const insertResentFrom = (source: string, first: number): string =>
-  `${insertFrom(source, 'execution_events', given, first, resentColumns)}
+  `${insertFrom(source, 'execution_events', given, first, { given: resentColumns })}
   WHERE given.bringer IS NULL OR (
     SELECT 1 FROM execution_events b WHERE b.execution_id = given.bringer AND b.seq = given.bringer_seq
   ) IS NULL`
