@@ -92,13 +92,12 @@ const kinds: Readonly<Record<string, Kind>> = {
     },
   },
   controlled: {
-    definition: {
-      steps: [{ id: 'slow', type: 'action', config: { type: 'echo', delayMs: 1_000 } }, ...steps.slice(1)],
-    },
+    definition: { steps: [...steps.slice(1), { id: 'go', type: 'wait_for_signal', config: { signal: 'go' } }] },
     async live(at) {
       await control(at, 'pause')
       await delay(1_200)
       await control(at, 'resume')
+      await at.clients.send('POST', `${at.resource}/signals/go`)
     },
   },
   cancelled: {
@@ -120,7 +119,8 @@ const kinds: Readonly<Record<string, Kind>> = {
 
 /** Executions that are still there and still move are not older. */
 const RECENT = 100
-const READS_MS = 100
+/** So often that the states that are read fill their cache within the warm-up. */
+const READS_MS = 25
 const SOCKETS_MS = 250
 
 /** Starts executions of all kinds at a steady rate, reads what they do, and listens to some of them. */

@@ -3,9 +3,9 @@
  * signals, are retried, fail and are compensated, are paused, cancelled and rolled back, loops, parallel branches, children, slots
  * and rate limits, beside reads, WebSockets and SSE streams that come and go. Retention removes what has ended, so that nothing may
  * grow: memory, tables, indexes, connections, handles. The last third is held against the first one; before that comes a warm-up
- * until states that were read once leave the cache (src/engine/history.ts keeps them for ten minutes).
+ * until the cache of the states that were read is full (64 MiB by its own count, src/engine/history.ts).
  *
- * `node perf/soak.ts`; `--minutes` 30 after a `--warm-up` of 11, `--rate` 30 executions a second, `--quick` (a minute, too short for
+ * `node perf/soak.ts`; `--minutes` 30 after a `--warm-up` of 12, `--rate` 30 executions a second, `--quick` (a minute, too short for
  * a verdict: ends with 0), `--json`. Ends with 1 when something grows, or when the service did not do what it was asked.
  */
 import os from 'node:os'
@@ -21,7 +21,7 @@ import { type Sample, type Trend, trendOf } from './trend.ts'
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '30' },
-    'warm-up': { type: 'string', default: '11' },
+    'warm-up': { type: 'string', default: '12' },
     rate: { type: 'string', default: '30' },
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
