@@ -1,8 +1,10 @@
 // Before everything else: what is loaded earlier cannot be instrumented.
 import './telemetry/tracing.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
+import { prepareShapes } from './definition/compile.ts'
 import { WorkflowEngine } from './engine/engine.ts'
 import { credentialsIn, Secrets } from './engine/secrets.ts'
 import { createLogger } from './telemetry/logging.ts'
@@ -65,7 +67,7 @@ closeWithGrace({ delay: false, logger: false, onSecondSignal }, async ({ signal,
 })
 
 await listen()
-await start()
+await Promise.all([start(), prepare()])
 
 /** The process ends here and now, which is as safe as kill -9. */
 function onSecondSignal(signal: string): void {
@@ -80,6 +82,11 @@ async function listen(): Promise<void> {
   } catch (error) {
     exit(`Cairn cannot listen on ${config.server.host}:${config.server.port}: ${(error as Error).message}`)
   }
+}
+
+/** What the first definition would wait for, and with it everybody. */
+async function prepare(): Promise<void> {
+  for (const _ of prepareShapes()) await nextTurn()
 }
 
 async function start(): Promise<void> {

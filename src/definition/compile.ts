@@ -17,6 +17,8 @@ import type { Definition } from './schema.ts'
 import type { SlotPlan } from './slot.ts'
 import { compileTemplateInto, type Template, type TemplateFindings } from './template.ts'
 
+export { prepareShapes } from './compile/shapes.ts'
+
 export interface Compiled {
   readonly plan: Plan
   readonly definition: Definition

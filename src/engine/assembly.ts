@@ -92,7 +92,9 @@ export function assemble(
     starts: new Starts(parts, aliveLife, life, vacate),
     requests,
     approvals: new Approvals(parts, requests),
-    housekeeping: upkeep ? new Housekeeping({ upkeep, clock, log, compaction, retentionDays, everyMs, life }) : null,
+    housekeeping: upkeep
+      ? new Housekeeping({ upkeep, clock, log, compaction, history, retentionDays, everyMs, life })
+      : null,
     closeActions: builtIn.close,
   }
 }

@@ -90,6 +90,11 @@ export class History {
     })
   }
 
+  /** Lets go of what nobody has asked for lately. To be called now and then. */
+  tidy(): void {
+    this.#entries.purgeStale()
+  }
+
   /**
    * A state of the caller's own, folded up to `through`: for taking an execution over. One that is quarantined is failed,
    * whatever its events fold to. EXECUTION_NOT_FOUND, FORMAT_UNKNOWN, HISTORY_INVALID.

@@ -1,6 +1,7 @@
 import type { Upkeep } from '../repository/upkeep.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Compaction } from './compaction.ts'
+import type { History } from './history.ts'
 import type { Log } from './log.ts'
 import type { NodeLife } from './node-life.ts'
 import { runBatches } from './pacing.ts'
@@ -12,6 +13,7 @@ export interface HousekeepingOptions {
   readonly clock: Clock
   readonly log: Log
   readonly compaction: Compaction
+  readonly history: Pick<History, 'tidy'>
   /** Days after which finished executions go when their workflow does not say; null: never. */
   readonly retentionDays: number | null
   readonly everyMs: number
@@ -25,7 +27,7 @@ const CLOCK_ERROR_MS = 1_000
 const IDLE_MS = 3_600_000
 const FORGET_BATCH = 1_000
 
-/** What goes in time: finished executions, what compaction leaves behind, idle rate limits. Any number of nodes may do it at once. */
+/** What goes in time: finished executions, what compaction leaves behind, idle rate limits, states that nobody reads. Any number of nodes may do it at once. */
 export class Housekeeping {
   readonly #options: HousekeepingOptions
   readonly #settling: Settling
@@ -59,8 +61,9 @@ export class Housekeeping {
   }
 
   async #run(): Promise<void> {
-    const { upkeep, clock, log, compaction, life } = this.#options
+    const { upkeep, clock, log, compaction, history, life } = this.#options
     const isStopped = (): boolean => this.#isStopped
+    history.tidy()
     try {
       await life()?.slotSettling.sweep()
       const now = await this.#settling.round(life())

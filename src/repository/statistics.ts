@@ -43,37 +43,56 @@ interface Row {
 /** Rows that one call of foldStatistics() takes. */
 export const foldBatch = 5_000
 
+/** 0 stands for all hours that are over: nobody asks for one of them, and whoever reads reads every row. */
+const bucketOf = (hour: string): string => `CASE WHEN ${hour} < this.hour THEN 0 ELSE ${hour} END`
+
 /**
- * Folds rows of flushes into one row per hour, workflow and version, and returns how many it took; call again at once while
- * it is `foldBatch`. Any node may, several at once: each takes rows that no other has. Folding is deleting and inserting in
- * one transaction, so a reader always sees each count once. Two nodes may leave two rows for an hour; they add up as well.
+ * What a fold takes, to be merged by bucket: rows of flushes, rows of hours that are over, and the buckets that they go into.
  * `early`: what nodes of earlier releases count stands unfolded in execution_statistics itself.
+ */
+const takeStatement = `
+WITH this AS MATERIALIZED (
+  SELECT floor(extract(epoch FROM now()) / 3600)::bigint * 3600000 AS hour
+), fresh AS (
+  DELETE FROM fresh_statistics
+  WHERE ctid = ANY (ARRAY(SELECT ctid FROM fresh_statistics LIMIT $1 FOR UPDATE SKIP LOCKED))
+  RETURNING workflow_id, version, hour, counts
+), early AS MATERIALIZED (
+  SELECT id, workflow_id, version, hour FROM execution_statistics WHERE NOT folded
+  ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+), past AS MATERIALIZED (
+  SELECT id, workflow_id, version, hour FROM execution_statistics
+  WHERE folded AND hour > 0 AND hour < (SELECT hour FROM this) LIMIT $1 FOR UPDATE SKIP LOCKED
+), wanted AS MATERIALIZED (
+  SELECT DISTINCT workflow_id, version, ${bucketOf('taken.hour')} AS hour FROM this, (
+    SELECT workflow_id, version, hour FROM fresh
+    UNION ALL SELECT workflow_id, version, hour FROM early
+    UNION ALL SELECT workflow_id, version, hour FROM past
+  ) AS taken
+), buckets AS MATERIALIZED (
+  SELECT b.id FROM execution_statistics b JOIN wanted USING (workflow_id, version, hour)
+  WHERE b.folded FOR UPDATE OF b SKIP LOCKED
+), gone AS (
+  DELETE FROM execution_statistics
+  WHERE id IN (SELECT id FROM early UNION ALL SELECT id FROM past UNION ALL SELECT id FROM buckets)
+  RETURNING workflow_id, version, hour, folded, counts
+)
+SELECT workflow_id, version, ${bucketOf('given.hour')} AS hour, given.hour AS "fromHour", folded, counts FROM this, (
+  SELECT workflow_id, version, hour, false AS folded, counts FROM fresh
+  UNION ALL SELECT workflow_id, version, hour, folded, counts FROM gone
+) AS given`
+
+/**
+ * Folds rows of flushes into one row per workflow and version for this hour, and one for all hours before, and returns how many it
+ * took; call again at once while it is `foldBatch`. Any node may, several at once: each takes rows that no other has. Folding is
+ * deleting and inserting in one transaction, so a reader always sees each count once. Two nodes may leave two rows of a bucket;
+ * they add up as well.
  */
 export async function foldStatistics({ pool }: Database): Promise<number> {
   const client = await pool.connect()
   try {
     await begin(client)
-    const { rows } = await client.query<Row & { folded: boolean }>(
-      `WITH fresh AS (
-         DELETE FROM fresh_statistics
-         WHERE ctid = ANY (ARRAY(SELECT ctid FROM fresh_statistics LIMIT $1 FOR UPDATE SKIP LOCKED))
-         RETURNING workflow_id, version, hour, counts
-       ), early AS MATERIALIZED (
-         SELECT id, workflow_id, version, hour FROM execution_statistics WHERE NOT folded
-         ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
-       ), hours AS MATERIALIZED (
-         SELECT workflow_id, version, hour FROM fresh UNION SELECT workflow_id, version, hour FROM early
-       ), buckets AS MATERIALIZED (
-         SELECT b.id FROM execution_statistics b JOIN hours USING (workflow_id, version, hour)
-         WHERE b.folded FOR UPDATE OF b SKIP LOCKED
-       ), gone AS (
-         DELETE FROM execution_statistics WHERE id IN (SELECT id FROM early UNION ALL SELECT id FROM buckets)
-         RETURNING workflow_id, version, hour, folded, counts
-       )
-       SELECT workflow_id, version, hour, false AS folded, counts FROM fresh
-       UNION ALL SELECT workflow_id, version, hour, folded, counts FROM gone`,
-      [foldBatch],
-    )
+    const { rows } = await client.query<Row & { folded: boolean; fromHour: number }>(takeStatement, [foldBatch])
     const buckets = merged(rows, (row) => `${row.workflow_id}/${row.version}/${row.hour}`)
     await client.query(
       `INSERT INTO execution_statistics (workflow_id, version, hour, folded, counts)
@@ -88,7 +107,8 @@ export async function foldStatistics({ pool }: Database): Promise<number> {
     )
     await client.query('COMMIT')
     client.release()
-    return rows.filter((row) => !row.folded).length
+    const past = rows.filter((row) => row.folded && row.fromHour !== row.hour).length
+    return past === foldBatch ? past : rows.filter((row) => !row.folded).length
   } catch (error) {
     client.release(error as Error)
     throw error

@@ -157,3 +157,30 @@ t.test('folding changes nothing that can be read, from however many nodes at onc
   const unfolded = await database.pool.query('SELECT FROM execution_statistics WHERE NOT folded')
   t.equal(unfolded.rowCount, 0)
 })
+
+t.test('hours that are over become one row, also those that an earlier release has left', async (t) => {
+  const { store, database, flush } = await createCounter(t)
+  for (const version of [1, 2, 2]) await flush(delta({ version, status: { from: null, to: 'running' } }))
+  await store.foldStatistics()
+  // As if that had been an hour and two ago, and something is still to be folded of then.
+  await database.pool.query(
+    `INSERT INTO execution_statistics (workflow_id, version, hour, folded, counts)
+     SELECT workflow_id, version, hour - 3600000 * ago, true, counts FROM execution_statistics, generate_series(1, 2) AS ago`,
+  )
+  await database.pool.query(
+    `INSERT INTO fresh_statistics (workflow_id, version, hour, counts)
+     SELECT workflow_id, version, hour, counts FROM execution_statistics WHERE version = 1`,
+  )
+  const before = await store.readStatistics(workflowId)
+  t.equal(before.totalExecutions, 12)
+  await store.foldStatistics()
+  t.same(await store.readStatistics(workflowId), before)
+  const { rows } = await database.pool.query(
+    'SELECT version, hour = 0 AS over FROM execution_statistics ORDER BY version, hour',
+  )
+  const one = (version: number) => [
+    { version, over: true },
+    { version, over: false },
+  ]
+  t.same(rows, [...one(1), ...one(2)])
+})
