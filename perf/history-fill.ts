@@ -47,7 +47,7 @@ export async function fill(
       `${to + 1} executions, ${(to + 1) * events} events: ${Math.round(performance.now() - startedAt)} ms for this tenth`,
     )
   }
-  await client.query(statistics, [WORKFLOWS])
+  await client.query(statistics, [WORKFLOWS, now])
   await client.query('ANALYZE')
 }
 
@@ -92,9 +92,9 @@ const keys = `
 INSERT INTO idempotency_keys (route, key, request_hash, resource_id, created_at)
 SELECT 'POST executions', 'key-' || i, 'hash', id, at FROM given WHERE i % 10 = 3`
 
-/** A hundred days of folded hours for each workflow. */
+/** What a hundred days are folded into: the hours that are over, and the present one (docs/adr/0044). */
 const statistics = `
 INSERT INTO execution_statistics (workflow_id, version, hour, folded, counts)
 SELECT ('00000000-0000-7000-8000-' || lpad(w::text, 12, '0'))::uuid, 1, hour * 3600000::bigint, true,
-  '{"present":{"completed":20},"ended":{"completed":20,"failed":0,"cancelled":0},"durations":{"count":20,"sum":18000,"buckets":{"79":20}},"steps":{"a1":{"executions":160,"failures":0,"retries":0,"durations":{"count":160,"sum":800,"buckets":{"19":160}}}}}'
-FROM generate_series(0, $1::integer - 1) AS workflows(w), generate_series(470000, 472399) AS hours(hour)`
+  '{"present":{"completed":48000},"ended":{"completed":48000,"failed":0,"cancelled":0},"durations":{"count":48000,"sum":43200000,"buckets":{"79":48000}},"steps":{"a":{"executions":384000,"failures":0,"retries":0,"durations":{"count":384000,"sum":1920000,"buckets":{"19":384000}}}}}'
+FROM generate_series(0, $1::integer - 1) AS workflows(w), unnest(ARRAY[0, $2::bigint / 3600000]) AS hours(hour)`
