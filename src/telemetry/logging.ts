@@ -1,6 +1,7 @@
 import { trace } from '@opentelemetry/api'
 import pino, { type Logger, type LoggerOptions } from 'pino'
 import type { Json, JsonObject } from '../definition/json.ts'
+import { openLogOutput } from './log-output.ts'
 
 export interface LogOptions {
   readonly level: string
@@ -10,16 +11,8 @@ export interface LogOptions {
   readonly traces?: boolean
 }
 
-/** Lines that nobody takes from stdout are kept up to here, in bytes; what comes then is lost. */
-const MOST_WAITING = 16 * 1024 * 1024
-
-/**
- * The process's log: JSON lines on stdout, ISO times, levels as words, secrets cut out. What is logged while lines are being
- * written goes with the next ones: one by one they were a fifth of the service's time at thousands of starts a second. The end of
- * the process waits for them; `kill -9` may lose those of the last turns of the event loop.
- */
-export const createLogger = (options: LogOptions): Logger =>
-  pino(logOptions(options), pino.destination({ dest: 1, sync: false, maxLength: MOST_WAITING }))
+/** The process's log: JSON lines on stdout, ISO times, levels as words, secrets cut out. */
+export const createLogger = (options: LogOptions): Logger => pino(logOptions(options), openLogOutput())
 
 /** pino's options for it; an error becomes its type, message, code, stack and causes, and nothing else that it may carry. */
 export function logOptions({ level, redact, traces = false }: LogOptions): LoggerOptions {

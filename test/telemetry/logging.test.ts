@@ -1,5 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { text } from 'node:stream/consumers'
 import pino from 'pino'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Secrets } from '../../src/engine/secrets.ts'
 import { type LogOptions, logOptions } from '../../src/telemetry/logging.ts'
 
@@ -67,4 +71,35 @@ t.test('what was thrown and is no error is written as text', async (t) => {
   log.error({ err: 'hunter2-hunter2' }, 'failed')
   t.match(lines[0]?.err, { type: 'string' })
   t.notMatch(JSON.stringify(lines), /hunter2/)
+})
+
+function startProgram(t: Test) {
+  const program = path.join(import.meta.dirname, 'logging-program.ts')
+  const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  return child
+}
+
+t.test('the end of the process waits for the lines of its last turn', async (t) => {
+  const child = startProgram(t)
+  child.stdin.end()
+  const [lines, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')])
+  t.strictSame(
+    lines
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).msg)
+      .toSorted(),
+    ['one', 'three', 'two'],
+  )
+  t.equal(code, 3)
+})
+
+t.test('a process whose lines nobody is left to read ends all the same', async (t) => {
+  const child = startProgram(t)
+  child.stdout.destroy()
+  await once(child.stdout, 'close')
+  child.stdin.end()
+  const [code] = await once(child, 'exit')
+  t.equal(code, 3)
 })
