@@ -67,6 +67,52 @@ t.test('a flush writes many executions, with and without values, in one statemen
   t.equal(await count(database, 'execution_events'), 50)
 })
 
+t.test('an execution that is written alone is written as it would be among others', async (t) => {
+  const { store, database } = await createTestStore(t)
+  const node = await registerTestNode(store)
+  const lane = store.openLane(node, 0)
+  t.teardown(() => lane.close())
+  const odd = '\u2028 \ud800 "quotes" \\ \n \r \t {} , NULL \u{1f600}'
+  const data = { output: odd, '': [0.1, -1e-7, 1e21, null], long: 'é"\\'.repeat(100_000) }
+  const rows: unknown[][] = []
+  for (const others of [[], [startOf(executionRow({ owner: node }))]]) {
+    const row = executionRow({
+      owner: node,
+      namespace: '',
+      tags: ['', 'NULL', '{}', 'a,b', '\\', odd],
+      triggeredBy: '',
+      correlationId: odd,
+      input: data,
+      priority: -1000,
+      createdAt: Number.MAX_SAFE_INTEGER,
+    })
+    const begun = { ...row, status: 'paused', owner: null, output: odd, error: { type: '', message: odd } } as const
+    const request = { executionId: row.id, kind: 'pause', requestId: v7(), name: null, payload: null, at: 1 } as const
+    const id = await store.insertInbox(request)
+    const step = { path: `each["${odd.replace('\n', '')}"].a`, attempt: 2_147_483_647, percentage: 100, data }
+    const last = appendedEvent(row.id, 2, { ...step, at: -1, text: JSON.stringify(data) })
+    const basis = { seq: 1, at: 1_700_000_000_001 }
+    const steps = [{ stepId: odd, outcome: 'completed', durationMs: 0.5 }] as const
+    const statistics = [{ ...counted(row.workflowId), steps }]
+    t.equal(await lane.flush([startOf(row, { statistics }), ...others], false), 'committed')
+    const inboxKeys = [{ id: id!, requestId: request.requestId }]
+    const more = others.map(({ executionId }) => appendOf(executionId, 2))
+    const next = appendOf(row.id, 2, 2, { events: [last], row: { ...begun, wakeAt: -1 }, inboxKeys, basis, statistics })
+    t.equal(await lane.flush([next, ...more], false), 'committed')
+    t.same(await store.inboxOf([row.id]), [])
+    const { rows: written } = await database.pool.query(
+      `SELECT replace(e::text, $1::text, '') AS written FROM workflow_executions e WHERE id = $1::uuid
+       UNION ALL SELECT replace(v::text, $1::text, '') FROM execution_events v WHERE execution_id = $1::uuid
+       UNION ALL SELECT s::text FROM fresh_statistics s`,
+      [row.id],
+    )
+    rows.push(written)
+    await database.pool.query('DELETE FROM fresh_statistics')
+  }
+  t.equal(rows[0]!.length, 5)
+  t.strictSame(rows[0], rows[1])
+})
+
 t.test('the fence refuses a node whose row is gone, and nothing of the flush is written', async (t) => {
   const { store, database } = await createTestStore(t)
   const node = await registerTestNode(store)
