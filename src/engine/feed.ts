@@ -65,7 +65,7 @@ export class Feed {
         options.log.warn({ err: error }, 'reading for subscribers failed; it is tried again')
         this.#stalled.push(again)
       },
-      broken: (executionId, error) => options.log.warn({ executionId, err: error }, 'a subscriber threw'),
+      broken: (executionId, error) => options.log.error({ executionId, err: error }, 'a subscriber threw'),
       end: (subscriber, error) => this.#end(subscriber, error),
     }
   }
@@ -106,7 +106,7 @@ export class Feed {
 
   /** Takes a change of an execution's status, committed. */
   executionChanged(change: ExecutionChange): void {
-    this.#workflows.publish(change, (error) => this.#options.log.warn({ err: error }, 'a subscriber threw'))
+    this.#workflows.publish(change, (error) => this.#options.log.error({ err: error }, 'a subscriber threw'))
   }
 
   /**

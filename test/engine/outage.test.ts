@@ -5,7 +5,7 @@ import { CairnError } from '../../src/errors.ts'
 import { startProxy } from '../faults/proxy.ts'
 import { until } from '../harness/condition.ts'
 import { createTestDatabase } from '../harness/database.ts'
-import { startEngine } from './running-engine.ts'
+import { echo, startEngine } from './running-engine.ts'
 
 /** A log, and what was written to it. */
 function recorded() {
@@ -58,6 +58,30 @@ t.test('what is not for want of PostgreSQL, and what actions say, is written as 
       .slice(1),
     ['claim failed', 'nodes were declared dead', 'the target broke off'],
   )
+})
+
+t.test('what a subscriber throws is no outage, whatever it looks like', async (t) => {
+  const { lines, log } = recorded()
+  const engine = await startEngine(t, {}, { log })
+  const { id } = await engine.createWorkflow({ name: 'one', steps: [echo('a')] })
+  const executionId = await engine.startExecution(id)
+  for (const subscribe of [
+    (listener: () => void) => engine.subscribe(executionId, listener),
+    (listener: () => void) => engine.feed.subscribeWorkflow(id, listener),
+  ]) {
+    const { length } = lines
+    const { promise: heard, resolve } = Promise.withResolvers<void>()
+    subscribe(() => {
+      resolve()
+      throw broken()
+    })
+    await engine.startExecution(id)
+    await heard
+    t.match(
+      lines.slice(length).find(({ facts }) => 'err' in facts),
+      { level: 'error', message: 'a subscriber threw' },
+    )
+  }
 })
 
 t.test('a node whose connections are refused says so once, and once that it is over', async (t) => {
