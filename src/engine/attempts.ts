@@ -27,7 +27,7 @@ export class Attempts implements AttemptOwner {
   /** Attempts that are on record as under way but were not made, since the lease was too old; by path. */
   readonly #undone = new Map<string, StepState>()
   readonly #room: StateRoom
-  /** When an attempt was last begun. */
+  /** Whether the node drained when an attempt was last begun. */
   #isDraining = false
 
   constructor(row: ExecutionRow, plan: Plan, services: Services, room: StateRoom, record: (fact: Fact) => void) {
