@@ -15,6 +15,7 @@ import { formatOf, SLOT_FORMAT } from './language.ts'
 import type { ActionShape, Fault, Plan, RetryPolicy, SequentialPlan, SubWorkflowPlan } from './plan.ts'
 import type { Definition } from './schema.ts'
 import type { SlotPlan } from './slot.ts'
+import { storedMessage } from './stored-text.ts'
 import { compileTemplateInto, type Template, type TemplateFindings } from './template.ts'
 
 export { prepareShapes } from './compile/shapes.ts'
@@ -37,9 +38,14 @@ const unread = { document: {}, subWorkflows: [] }
 
 /**
  * Compiles a definition, or says everything that is wrong with it, in document order. Bad input never throws. The definition
- * in the answer is a copy as plain JSON.
+ * in the answer is a copy as plain JSON. `isStored`: an earlier release has taken it, and its executions go on; what would merely
+ * fail at run time is no fault then.
  */
-export function compile(definition: unknown, actions: ReadonlyMap<string, ActionShape>): Compiled | Refused {
+export function compile(
+  definition: unknown,
+  actions: ReadonlyMap<string, ActionShape>,
+  { isStored = false }: { readonly isStored?: boolean } = {},
+): Compiled | Refused {
   const copy = documentOf(definition)
   if ('fault' in copy) return { faults: [copy.fault], ...unread }
   const { document } = copy
@@ -49,6 +55,7 @@ export function compile(definition: unknown, actions: ReadonlyMap<string, Action
   const all: Compilation = {
     definition: document,
     actions,
+    isStored,
     faults: [],
     drafts: new Map(),
     names: closedNames(document),
@@ -58,7 +65,8 @@ export function compile(definition: unknown, actions: ReadonlyMap<string, Action
     stepSchemas: 0,
   }
   const plan = compileDocument(document, all)
-  const { faults, subWorkflows } = all
+  const { subWorkflows } = all
+  const faults = isStored ? all.faults.filter(({ message }) => message !== storedMessage) : all.faults
   if (faults.length === 0) return { plan, definition: document as unknown as Definition, subWorkflows }
   return { faults: inDocumentOrder(document, faults).map(briefly), document, subWorkflows: readable(all) }
 }

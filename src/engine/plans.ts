@@ -138,7 +138,7 @@ export class Plans {
     try {
       const stored = await this.#options.store.findVersion(workflowId, version)
       if (stored === null) throw new CairnError('VERSION_NOT_FOUND', [workflowId, version])
-      const result = compile(stored.definition, this.#options.actions)
+      const result = compile(stored.definition, this.#options.actions, { isStored: true })
       if ('faults' in result) {
         throw new CairnError('DEFINITION_INVALID', [result.faults.length], { faults: result.faults })
       }

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { compile, type Refused } from '../../src/definition/compile.ts'
 import { SystemClock } from '../../src/engine/clock.ts'
 import { Plans, type PlansOptions } from '../../src/engine/plans.ts'
 
@@ -65,6 +66,40 @@ t.test(
     t.same(asked, ['w/0', 'w/1', 'w/1'])
   },
 )
+
+t.test('what an earlier release has stored goes on, though this one would not take it any more', async (t) => {
+  const half = '\ud800'
+  const ask = { title: 'x'.repeat(1_001), description: half, assignees: ['y'.repeat(201), half] }
+  const taken = {
+    name: half,
+    tags: [half],
+    steps: [
+      { id: 'call', name: 'Call', type: 'action', config: { type: 'call', url: 'nowhere' } },
+      { id: 'ask', name: 'Ask', type: 'approval', config: ask },
+      { id: 'hear', name: 'Hear', type: 'wait_for_signal', config: { signal: half } },
+    ],
+  }
+  const call = { ...echo, type: 'call', conflicts: () => [{ pointer: '/url', message: 'is not an absolute URL' }] }
+  const actions = new Map([['call', call]])
+  const refused = compile(taken, actions) as Refused
+  t.strictSame(
+    refused.faults.map(({ pointer }) => pointer),
+    [
+      '/name',
+      '/tags/0',
+      '/steps/0/config/url',
+      ...['title', 'description', 'assignees/0', 'assignees/1'].map((field) => `/steps/1/config/${field}`),
+      '/steps/2/config/signal',
+    ],
+  )
+  const findVersion = async () => ({ definition: taken })
+  const plans = new Plans({
+    store: { findVersion } as unknown as PlansOptions['store'],
+    clock: new SystemClock(),
+    actions,
+  })
+  t.equal((await plans.get('w', 1)).leafCount, 3)
+})
 
 t.test(
   'starts that come at once read their workflow once; one that was read before a change is not kept',

@@ -29,9 +29,8 @@ export function compileAction(compiler: StepCompiler, plan: Mutable<ActionPlan>)
     literalFields: shape?.literalFields ?? [],
   })
   const pointer = draft.configPointer
-  const faults = shape
-    ? [...findings.faults, ...configFaults(shape, rest), ...(shape.conflicts?.(rest, plan.delivery) ?? [])]
-    : findings.faults
+  const conflicts = all.isStored ? [] : (shape?.conflicts?.(rest, plan.delivery) ?? [])
+  const faults = shape ? [...findings.faults, ...configFaults(shape, rest), ...conflicts] : findings.faults
   for (const fault of faults) all.faults.push({ ...fault, pointer: pointer + fault.pointer })
   for (const { stepId, pointer: place } of findings.references)
     draft.references.push({ stepId, pointer: pointer + place })

@@ -46,6 +46,8 @@ export interface LiteralSlot {
 export interface Compilation {
   readonly definition: JsonObject
   readonly actions: ReadonlyMap<string, ActionShape>
+  /** It was taken already: see `compile`. */
+  readonly isStored: boolean
   readonly faults: Fault[]
   /** Every step by its id; of two with the same id the first. */
   readonly drafts: Map<string, Draft>

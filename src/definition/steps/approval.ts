@@ -147,6 +147,7 @@ function checkLength(
   text: Json | undefined,
   longest: number,
 ): void {
+  if (compiler.all.isStored) return
   if (typeof text === 'string' && text.length > longest && !isTemplate(text))
     compiler.faultAt(place, `must have at most ${longest} characters`)
 }
