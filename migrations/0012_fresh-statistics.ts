@@ -7,11 +7,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 const statements = [
   // One row per (flush, workflow, version), for the seconds until it is folded into execution_statistics. No key and no index: a
-  // flush pays for each, and whoever reads this reads all of it. Nodes of earlier releases write unfolded rows there still.
+  // flush pays for each, and whoever reads this reads all of it. Nodes of earlier releases write unfolded rows there still. JSON as
+  // text: of a table that has no key logical replication compares whole rows, and json has no equality.
   `CREATE TABLE fresh_statistics (
     workflow_id uuid NOT NULL,
     version integer NOT NULL,
     hour bigint NOT NULL DEFAULT floor(extract(epoch FROM now()) / 3600)::bigint * 3600000,
-    counts json NOT NULL
+    counts text NOT NULL
   ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000)`,
+  // Without one, DELETE is refused in a database that is published (CREATE PUBLICATION … FOR ALL TABLES).
+  'ALTER TABLE fresh_statistics REPLICA IDENTITY FULL',
 ]

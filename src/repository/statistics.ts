@@ -56,7 +56,7 @@ WITH this AS MATERIALIZED (
 ), fresh AS (
   DELETE FROM fresh_statistics
   WHERE ctid = ANY (ARRAY(SELECT ctid FROM fresh_statistics LIMIT $1 FOR UPDATE SKIP LOCKED))
-  RETURNING workflow_id, version, hour, counts
+  RETURNING workflow_id, version, hour, counts::json
 ), early AS MATERIALIZED (
   SELECT id, workflow_id, version, hour FROM execution_statistics WHERE NOT folded
   ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -163,7 +163,7 @@ async function readCounts({ pool }: Database, workflowId: string | undefined): P
   const whose = workflowId === undefined ? '' : 'WHERE workflow_id = $1'
   const { rows } = await pool.query<Row>(
     `SELECT workflow_id, version, hour, counts FROM execution_statistics ${whose}
-     UNION ALL SELECT workflow_id, version, hour, counts FROM fresh_statistics ${whose}`,
+     UNION ALL SELECT workflow_id, version, hour, counts::json FROM fresh_statistics ${whose}`,
     workflowId === undefined ? [] : [workflowId],
   )
   return merged(rows, () => '')[0]?.counts ?? emptyCounts()

@@ -103,7 +103,8 @@ export interface FreshStatisticsTable {
   workflow_id: string
   version: number
   hour: Generated<number>
-  counts: JsonColumn
+  /** JSON. */
+  counts: string
 }
 
 export interface NodesTable {
