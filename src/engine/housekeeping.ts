@@ -27,7 +27,10 @@ const CLOCK_ERROR_MS = 1_000
 const IDLE_MS = 3_600_000
 const FORGET_BATCH = 1_000
 
-/** What goes in time: finished executions, what compaction leaves behind, idle rate limits, states that nobody reads. Any number of nodes may do it at once. */
+/**
+ * What goes in time: finished executions, what compaction leaves behind, idle rate limits, states that nobody reads. Any number
+ * of nodes may do it at once.
+ */
 export class Housekeeping {
   readonly #options: HousekeepingOptions
   readonly #settling: Settling

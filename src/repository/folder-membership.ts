@@ -38,7 +38,10 @@ export class FolderMembership {
     this.#watch()
   }
 
-  /** The session may end meanwhile: the last one to leave has stopped the server, or others took this process for one that stands still. */
+  /**
+   * The session may end meanwhile: the last one to leave has stopped the server, or others took this process for one that stands
+   * still.
+   */
   static async join(options: MembershipOptions): Promise<FolderMembership> {
     for (let attempt = 1; ; attempt++) {
       const session = await options.open()

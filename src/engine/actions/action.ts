@@ -48,8 +48,9 @@ export interface Action<Config = unknown> {
   /** Pointers into config whose strings are taken literally and hold no template, e.g. `/query`. */
   readonly literalFields?: readonly string[]
   /**
-   * Faults of a definition that the schema cannot tell: fields that exclude each other or the step's delivery, texts that mean nothing. Gets
-   * `config` as it was written, templates and wrong types included; pointers lead into it.
+   * Faults of a definition that the schema cannot tell: fields that exclude each other or the step's delivery, texts that mean
+   * nothing. Gets `config` as it was written, templates and wrong types included; pointers lead into it. Asked when a definition
+   * is stored, not when one that was stored is loaded.
    */
   readonly conflicts?: ActionShape['conflicts']
   /**
