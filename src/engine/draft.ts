@@ -155,10 +155,11 @@ export class Draft {
     }
   }
 
-  #statistics({ workflowId, workflowVersion: version }: ExecutionRow, status: StatisticsDelta['status']): Counted {
+  #statistics(
+    { workflowId, workflowVersion: version }: ExecutionRow,
+    status: StatisticsDelta['status'],
+  ): readonly StatisticsDelta[] {
     if (status === undefined && this.#steps.length === 0) return none
     return [{ workflowId, version, status, steps: this.#steps }]
   }
 }
-
-type Counted = readonly StatisticsDelta[]

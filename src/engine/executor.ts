@@ -202,7 +202,7 @@ export class Executor implements WriterOutcomes {
       if (fact === null && next === undefined) return
       if (fact !== null && !isMoot(this.#state, fact)) this.#apply(fact, next?.inboxKey)
       if (this.#writer.draft.isFull) return
-      if (count % 64 !== 0 || this.#facts.isEmpty) continue
+      if (count % 8 !== 0 || this.#facts.isEmpty) continue
       const now = this.#services.clock.monotonic()
       until ??= now + LONGEST_TURN_MS
       if (now > until) return void this.#services.clock.soon(() => this.#turn())

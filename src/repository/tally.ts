@@ -48,7 +48,7 @@ export interface StatisticsRow {
   readonly counts: Counts
 }
 
-/** Where the columns that follow go: see docs/adr/0042. */
+/** The table of fresh rows: see docs/adr/0042. */
 export const statisticsTable = 'fresh_statistics'
 
 export const statisticsColumns: readonly ArrayColumn<StatisticsRow>[] = [
