@@ -108,7 +108,8 @@ export async function listExecutions(
   const after = decodeCursor(cursor)
   const { workflowId, status, triggeredBy, correlationId, executionKey, parentExecutionId, tag } = filter
   const { createdAfter, createdBefore } = filter
-  let query = withNewest(db.selectFrom('workflow_executions'))
+  let query = db
+    .selectFrom('workflow_executions')
     .select(summaryColumns)
     .where('namespace', '=', filter.namespace ?? 'default')
     .orderBy('created_at', 'desc')
@@ -125,7 +126,12 @@ export async function listExecutions(
   if (createdAfter !== undefined) query = query.where('created_at', '>', createdAfter)
   if (createdBefore !== undefined) query = query.where('created_at', '<', createdBefore)
   if (after !== null) query = query.where(sql<boolean>`(created_at, id) < (${after.order}, ${after.id}::uuid)`)
-  const rows = await query.execute()
+  // The page first: joined before they are sorted, all that the filter finds would be looked up in the journal.
+  const rows = await withNewest(db.selectFrom(query.as('workflow_executions')))
+    .selectAll('workflow_executions')
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .execute()
   return page(rows, limit, (row) => ({ order: row.created_at, id: row.id }), toSummary)
 }
 
