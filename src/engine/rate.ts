@@ -25,7 +25,7 @@ export function rateOf(
     const message = `the limit of a rate limit must be a whole number from 1 to ${MOST_CALLS}, and is ${shown(limit)}`
     throw new ActionError('ValidationError', message)
   }
-  // PostgreSQL answers with what it stored: text that is no Unicode would not be found again.
-  const name = { scope: (scope ?? ownScope(row, plan)).toWellFormed(), key: text.toWellFormed() }
+  // A scope of an earlier release may be no Unicode, and PostgreSQL answers with what it stored; a key that is none was refused.
+  const name = { scope: (scope ?? ownScope(row, plan)).toWellFormed(), key: text }
   return { namespace: row.namespace, ...name, limit, periodMs, burst }
 }
