@@ -15,7 +15,7 @@ export interface Clock {
   after(delayMs: number, callback: () => void): Timer
   /** Calls back once in a later turn of the event loop, when what is due now has had its turn. */
   soon(callback: () => void): Timer
-  /** A UUIDv7: unique everywhere, and in about the order in which they were made. */
+  /** A UUIDv7 of `now()`: unique everywhere, and in about the order in which they were made. */
   newId(): string
   /** 0 ≤ random < 1. */
   random(): number
@@ -38,7 +38,7 @@ export const alreadyDue = (clock: Pick<Clock, 'now'>): number => clock.now() - C
 const LONGEST_TIMEOUT_MS = 2_147_483_647
 
 export class SystemClock implements Clock {
-  readonly #ids = new TimeOrderedIds()
+  #ids = new TimeOrderedIds()
   #offset = Date.now() - performance.now()
   #latest = 0
   #isSynchronised = false
@@ -56,7 +56,10 @@ export class SystemClock implements Clock {
   synchronise(databaseNow: number, at: number, within: number): void {
     const said = databaseNow - at
     // Only what the database said may hold the time back: this machine's clock can be minutes ahead.
-    if (!this.#isSynchronised) this.#latest = 0
+    if (!this.#isSynchronised) {
+      this.#latest = 0
+      this.#ids = new TimeOrderedIds()
+    }
     // What a slow round trip does not contradict is better known already: its middle was 360 ms wrong on a busy machine.
     this.#offset = this.#isSynchronised ? Math.min(Math.max(this.#offset, said - within), said + within) : said
     this.#isSynchronised = true
@@ -80,7 +83,7 @@ export class SystemClock implements Clock {
   }
 
   newId(): string {
-    return this.#ids.next()
+    return this.#ids.next(this.now())
   }
 
   random(): number {

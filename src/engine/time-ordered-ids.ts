@@ -6,7 +6,10 @@ const ID_BYTES = 16
 const IDS_AT_ONCE = 256
 const MOST_SEQ = 2 ** 31 - 1
 
-/** Makes UUIDv7s (RFC 9562, section 5.7): unique everywhere; those of one source are in the order in which they were made. */
+/**
+ * Makes UUIDv7s (RFC 9562, section 5.7) of the time that the caller passes in, ms: unique everywhere; those of one source are in
+ * the order in which they were made.
+ */
 export class TimeOrderedIds {
   readonly #random = new Uint8Array(ID_BYTES * IDS_AT_ONCE)
   #used = this.#random.length
@@ -14,9 +17,8 @@ export class TimeOrderedIds {
   /** Counts within a millisecond from a random number on, with room for as many above it (RFC 9562, section 6.2, method 1). */
   #seq = 0
 
-  next(): string {
+  next(now: number): string {
     const random = this.#nextRandom()
-    const now = Date.now()
     if (now > this.#msecs || this.#seq === MOST_SEQ) {
       this.#msecs = Math.max(now, this.#msecs + 1)
       this.#seq = ((random[6]! & 0x3f) << 24) | (random[7]! << 16) | (random[8]! << 8) | random[9]!

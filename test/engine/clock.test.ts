@@ -19,3 +19,15 @@ t.test('the time is what the quickest answers of the database say, not what the 
   clock.synchronise(truth + 1_000, start, 0)
   t.ok(isAhead(1_000))
 })
+
+t.test("ids carry the database's time, also when this machine's clock is ahead of it or behind", async (t) => {
+  const timeOf = (id: string): number => Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+  for (const offset of [-3_600_000, 3_600_000]) {
+    const clock = new SystemClock()
+    clock.newId()
+    clock.synchronise(Date.now() + offset, clock.monotonic(), 0)
+    const before = clock.now()
+    const made = timeOf(clock.newId())
+    t.ok(made >= before && made <= clock.now(), `${offset}`)
+  }
+})
