@@ -98,7 +98,41 @@ const summaryColumns = [
   'workflow_executions.error',
 ] as const
 
-/** Newest first; filters are combined with "and". CURSOR_INVALID. */
+/**
+ * How far the time in an execution's id may be from its created_at, ms. A node reads both from its idea of the database's clock, one
+ * after the other: only a process that stands still between the two parts them. A list of a time walks past this much more.
+ */
+const ID_SLACK_MS = 60_000
+
+/** Ids of a time (ms since 1970) or later are not below it. */
+function leastIdAt(ms: number): string {
+  const time = Math.min(Math.max(ms, 0), 2 ** 48 - 1)
+    .toString(16)
+    .padStart(12, '0')
+  return `${time.slice(0, 8)}-${time.slice(8)}-0000-0000-000000000000`
+}
+
+/**
+ * What ends the walk over an index; it may let too much through, never too little. PostgreSQL cannot interpolate between UUIDs: of a
+ * range within a bin of its histogram it expects one row, and walks all of that, whatever else is asked for. Of one with a bound that it
+ * does not know beforehand it expects 0.5 %.
+ */
+function isWithin(column: 'id' | 'execution_id', { createdAfter, createdBefore }: ExecutionFilter, after?: string) {
+  const above = createdBefore === undefined ? [] : [leastIdAt(createdBefore + ID_SLACK_MS)]
+  const bounds = [...above, ...(after === undefined ? [] : [after])].map(
+    (bound) => sql`${sql.ref(column)} < ${bound}::uuid`,
+  )
+  if (createdAfter !== undefined) {
+    const least = sql`${leastIdAt(createdAfter - ID_SLACK_MS)}::uuid`
+    bounds.push(sql`${sql.ref(column)} >= ${bounds.length === 0 ? least : sql`(SELECT ${least})`}`)
+  }
+  return bounds.length === 0 ? sql<boolean>`true` : sql<boolean>`${sql.join(bounds, sql` AND `)}`
+}
+
+/**
+ * Newest first: by id, whose time is that of created_at, so that the primary key and every index that ends with the id has the order
+ * (docs/adr/0045). Filters are combined with "and". CURSOR_INVALID.
+ */
 export async function listExecutions(
   { db }: Database,
   filter: ExecutionFilter,
@@ -112,7 +146,6 @@ export async function listExecutions(
     .selectFrom('workflow_executions')
     .select(summaryColumns)
     .where('namespace', '=', filter.namespace ?? 'default')
-    .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
     .limit(limit + 1)
   if (workflowId !== undefined) query = query.where('workflow_id', '=', workflowId)
@@ -121,17 +154,23 @@ export async function listExecutions(
   if (correlationId !== undefined) query = query.where('correlation_id', '=', correlationId)
   if (executionKey !== undefined) query = query.where('execution_key', '=', executionKey)
   if (parentExecutionId !== undefined) query = query.where('parent_execution_id', '=', parentExecutionId)
-  // The second condition is what lets the planner use the partial index.
-  if (tag !== undefined) query = query.where(sql<boolean>`tags @> ${[tag]}::text[] AND tags <> '{}'`)
+  if (tag === undefined) query = query.where(isWithin('id', filter, after?.id))
+  else
+    query = query.where('id', 'in', (eb) =>
+      eb
+        .selectFrom('execution_tags')
+        .select('execution_id')
+        .where('tag', '=', tag)
+        .where(isWithin('execution_id', filter, after?.id)),
+    )
   if (createdAfter !== undefined) query = query.where('created_at', '>', createdAfter)
   if (createdBefore !== undefined) query = query.where('created_at', '<', createdBefore)
-  if (after !== null) query = query.where(sql<boolean>`(created_at, id) < (${after.order}, ${after.id}::uuid)`)
   // The page first: joined before they are sorted, all that the filter finds would be looked up in the journal.
   const rows = await withNewest(db.selectFrom(query.as('workflow_executions')))
     .selectAll('workflow_executions')
-    .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
     .execute()
+  // Nodes of earlier releases go by the time, too.
   return page(rows, limit, (row) => ({ order: row.created_at, id: row.id }), toSummary)
 }
 
@@ -151,28 +190,41 @@ export async function findStandings({ db }: Database, ids: readonly string[]): P
   }))
 }
 
+interface Changed {
+  id: string
+  workflow_id: string
+  status: string
+  last_seq: number
+  updated_at: number
+  percentage: number | null
+}
+
+const changedOf = (condition: string): string => `(
+  SELECT e.id, e.workflow_id, e.status, e.last_seq, e.updated_at FROM workflow_executions e
+  WHERE e.workflow_id = given.id AND e.updated_at >= $2::bigint AND ${condition} ORDER BY e.updated_at, e.id LIMIT $3
+)`
+const finished = "('completed', 'failed', 'cancelled')"
+
+/** What has ended has an index of its own, and what has not. The conditions are those of the indexes. */
+const changedStatement = `
+SELECT e.*, v.percentage FROM (
+  SELECT x.* FROM unnest($1::uuid[]) AS given(id) CROSS JOIN LATERAL (
+    ${changedOf(`e.status NOT IN ${finished}`)} UNION ALL ${changedOf(`e.status IN ${finished}`)}
+  ) AS x ORDER BY x.updated_at, x.id LIMIT $3
+) AS e LEFT JOIN execution_events v ON v.execution_id = e.id AND v.seq = e.last_seq
+ORDER BY e.updated_at, e.id`
+
 /**
  * Executions of these workflows whose row was changed at or after `since` (ms since 1970, the time that the change carries),
  * oldest change first, each as of its last change.
  */
 export async function executionsChangedSince(
-  { db }: Database,
+  { pool }: Database,
   workflowIds: readonly string[],
   since: number,
   limit: number,
 ): Promise<ExecutionChange[]> {
-  const rows = await db
-    .selectFrom('workflow_executions as e')
-    .leftJoin('execution_events as v', (join) =>
-      join.onRef('v.execution_id', '=', 'e.id').onRef('v.seq', '=', 'e.last_seq'),
-    )
-    .select(['e.id', 'e.workflow_id', 'e.status', 'e.last_seq', 'e.updated_at', 'v.percentage'])
-    .where('e.workflow_id', '=', sql<string>`ANY (${workflowIds}::uuid[])`)
-    .where('e.updated_at', '>=', since)
-    .orderBy('e.updated_at')
-    .orderBy('e.id')
-    .limit(limit)
-    .execute()
+  const { rows } = await pool.query<Changed>(changedStatement, [workflowIds, since, limit])
   return rows.map((row) => ({
     id: row.id,
     workflowId: row.workflow_id,

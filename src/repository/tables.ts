@@ -107,6 +107,11 @@ export interface FreshStatisticsTable {
   counts: string
 }
 
+export interface ExecutionTagsTable {
+  tag: string
+  execution_id: string
+}
+
 export interface NodesTable {
   id: string
   host: string
@@ -167,5 +172,6 @@ export interface Tables {
   node_lanes: NodeLanesTable
   retired_executions: RetiredExecutionsTable
   execution_keys: ExecutionKeysTable
+  execution_tags: ExecutionTagsTable
   approvals: ApprovalsTable
 }

@@ -24,10 +24,13 @@ export async function registerTestNode(
   return id
 }
 
-/** A running execution of some workflow; name what matters to the test. */
+let made = 0
+
+/** A running execution of some workflow; name what matters to the test. Its id has the time of its createdAt, as a node's has. */
 export function executionRow(given: Partial<ExecutionRow> = {}): ExecutionRow {
+  const { createdAt = 1_700_000_000_000 } = given
   return {
-    id: v7(),
+    id: v7({ msecs: createdAt, seq: made++ }),
     namespace: 'default',
     workflowId: '00000000-0000-7000-8000-000000000001',
     workflowVersion: 1,
@@ -47,7 +50,7 @@ export function executionRow(given: Partial<ExecutionRow> = {}): ExecutionRow {
     wakeAt: null,
     parentExecutionId: null,
     lastSeq: 1,
-    createdAt: 1_700_000_000_000,
+    createdAt,
     startedAt: 1_700_000_000_000,
     completedAt: null,
     updatedAt: 1_700_000_000_000,

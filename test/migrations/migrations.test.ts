@@ -5,6 +5,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { v7 } from 'uuid'
 import { openDatabase } from '../../src/repository/connection.ts'
 import { migrate } from '../../src/repository/migrate.ts'
 import { createTestDatabase } from '../harness/database.ts'
@@ -36,8 +37,11 @@ t.test('every migration expands, or names the release whose going allows it to c
   for (const name of names.slice(1)) {
     await migrateTo(name)
     const after = await withClient(url, readSchema)
-    const { contracts } = (await import(path.join(migrationFolder, `${name}.ts`))) as { contracts?: string }
-    const faults = contractions(before, after)
+    const { contracts, fills } = (await import(path.join(migrationFolder, `${name}.ts`))) as {
+      contracts?: string
+      fills?: readonly string[]
+    }
+    const faults = contractions(before, after, fills)
     if (contracts === undefined)
       t.same(faults, [], `${name} keeps to what the release before it uses; see docs/adr/0015 for how to contract`)
     else {
@@ -64,6 +68,8 @@ t.test('the check sees each way to break the release before', async (t) => {
     ['ALTER TABLE execution_inbox ADD UNIQUE (request_id)', 'new rule on execution_inbox'],
     ['CREATE UNIQUE INDEX ON nodes (host)', 'new rule on nodes'],
     ['ALTER TABLE execution_inbox ADD FOREIGN KEY (execution_id) REFERENCES workflow_executions', 'new rule on'],
+    ['CREATE TRIGGER other AFTER INSERT ON nodes FOR EACH ROW EXECUTE FUNCTION keep_execution_tags()', 'new rule on'],
+    ['CREATE TRIGGER fill BEFORE INSERT ON nodes FOR EACH ROW EXECUTE FUNCTION keep_execution_tags()', 'new rule on'],
   ] as const
   const allowed = [
     'CREATE TABLE marks (id uuid PRIMARY KEY, of uuid NOT NULL REFERENCES workflows)',
@@ -75,6 +81,7 @@ t.test('the check sees each way to break the release before', async (t) => {
     'DROP INDEX workflow_executions_status',
     'ALTER INDEX workflows_name RENAME TO workflows_named',
     'ALTER TABLE execution_inbox SET (fillfactor = 60)',
+    'CREATE TRIGGER fill AFTER INSERT ON nodes FOR EACH ROW EXECUTE FUNCTION keep_execution_tags()',
   ]
   await withClient(url, async (client) => {
     const before = await readSchema(client)
@@ -82,12 +89,38 @@ t.test('the check sees each way to break the release before', async (t) => {
       await client.query(`BEGIN; ${statement}`)
       const after = await readSchema(client)
       await client.query('ROLLBACK')
-      return contractions(before, after)
+      return contractions(before, after, ['fill'])
     }
     for (const [statement, fault] of broken) t.ok((await faultsOf(statement))[0]?.startsWith(fault), statement)
     for (const statement of allowed) t.same(await faultsOf(statement), [], statement)
   })
 })
+
+t.test(
+  'executions that an earlier release has stored are listed by their tags, and are gone from there when removed',
+  async (t) => {
+    const { url, migrateTo } = await openEmpty(t)
+    await migrateTo('0012_fresh-statistics')
+    const [one, other] = [v7(), v7()]
+    const insert = (id: string, tags: string): string =>
+      `INSERT INTO workflow_executions (id, workflow_id, workflow_version, format, status, last_seq, created_at, updated_at, input, tags)
+     VALUES ('${id}', '${id}', 1, 1, 'completed', 1, 1, 1, '{}', '${tags}')`
+    await withClient(url, (client) => client.query(insert(one, '{red,blue,red}')))
+    await migrateTo('0013_lists-by-id')
+    await withClient(url, async (client) => {
+      const tagged = async () =>
+        (await client.query('SELECT tag, execution_id AS id FROM execution_tags ORDER BY 1, 2')).rows
+      await client.query(insert(other, '{red,red}'))
+      t.same(await tagged(), [
+        { tag: 'blue', id: one },
+        { tag: 'red', id: one },
+        { tag: 'red', id: other },
+      ])
+      await client.query(`DELETE FROM workflow_executions WHERE id = '${one}'`)
+      t.same(await tagged(), [{ tag: 'red', id: other }])
+    })
+  },
+)
 
 t.test('a release accepts a database that a newer one has migrated further', async (t) => {
   const { url } = await createTestDatabase(t)

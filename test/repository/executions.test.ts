@@ -40,6 +40,51 @@ t.test('a list goes through all pages, newest first, without gap or repeat, also
   t.equal((await store.listExecutions({}, 25)).nextCursor, null, 'a last page that is full has no next')
 })
 
+t.test('lists of a tag and of a time go through all pages, and through cursors of earlier releases', async (t) => {
+  const { store, rows } = await createExecutions(
+    t,
+    Array.from({ length: 30 }, (_, index) => ({
+      createdAt: 1_700_000_000_000 + index,
+      tags: index % 2 === 0 ? ['even', `${index}`, 'even'] : [],
+    })),
+  )
+  const between = { createdAfter: rows[5]!.createdAt, createdBefore: rows[25]!.createdAt }
+  const isEven = (_: unknown, index: number) => index % 2 === 0
+  for (const [filter, expected] of [
+    [{ tag: 'even' }, rows.filter(isEven)],
+    [{ tag: 'odd' }, []],
+    [between, rows.slice(6, 25)],
+    [{ tag: 'even', ...between }, rows.filter(isEven).slice(3, 13)],
+    [{ tag: 'even', status: 'running', workflowId: rows[0]!.workflowId }, rows.filter(isEven)],
+  ] as const) {
+    const seen: string[] = []
+    let cursor: string | undefined
+    do {
+      const page = await store.listExecutions(filter, 4, cursor)
+      seen.push(...page.items.map((item) => item.id))
+      cursor = page.nextCursor ?? undefined
+    } while (cursor !== undefined)
+    t.same(seen, expected.map((row) => row.id).reverse())
+  }
+  const earlier = Buffer.from(JSON.stringify([rows[2]!.createdAt, rows[2]!.id])).toString('base64url')
+  t.same(
+    (await store.listExecutions({}, 10, earlier)).items.map((item) => item.id),
+    [rows[1]!.id, rows[0]!.id],
+  )
+})
+
+t.test('a list of a time is exact where the time of an id is a minute off', async (t) => {
+  const at = 1_700_000_000_000
+  const made = [-60_000, -1, 0, 1, 60_000].map((off) => ({ id: v7({ msecs: at + off }), createdAt: at }))
+  const { store } = await createExecutions(t, made)
+  const count = async (filter: object) => (await store.listExecutions(filter, 10)).items.length
+  t.equal(await count({ createdAfter: at - 1, createdBefore: at + 1 }), 5)
+  t.equal(await count({ createdAfter: at }), 0)
+  t.equal(await count({ createdBefore: at }), 0)
+  t.equal(await count({ createdAfter: -1 }), 5, 'before 1970')
+  t.equal(await count({ createdBefore: 8_640_000_000_000_000 }), 5, 'the last day that a date can name')
+})
+
 t.test('a cursor that no list gave out is refused', async (t) => {
   const { store } = await createTestStore(t)
   for (const cursor of [
@@ -126,4 +171,24 @@ t.test('changes of a workflow are found by the time that they carry, as of the c
   t.same(await store.executionsChangedSince([workflowId, v7()], 21, 10), [
     { id, workflowId, status: 'completed', lastSeq: 2, percentage: 100, updatedAt: 40 },
   ])
+})
+
+t.test('changes of what has ended and what has not come in one order, at most as many as asked for', async (t) => {
+  const [one, two] = [v7(), v7()]
+  const { store, rows } = await createExecutions(t, [
+    { workflowId: one, updatedAt: 40, status: 'failed' },
+    { workflowId: two, updatedAt: 20, status: 'waiting', wakeAt: 1 },
+    { workflowId: one, updatedAt: 30 },
+    { workflowId: two, updatedAt: 30, status: 'cancelled' },
+    { workflowId: one, updatedAt: 10, status: 'completed' },
+    { workflowId: two, updatedAt: 40, status: 'paused' },
+    { updatedAt: 30 },
+  ])
+  const changes = async (since: number, limit: number) =>
+    (await store.executionsChangedSince([one, two], since, limit)).map((change) => change.id)
+  const order = [4, 1, 2, 3, 0, 5].map((index) => rows[index]!.id)
+  t.same(await changes(10, 10), order)
+  t.same(await changes(10, 4), order.slice(0, 4))
+  t.same(await changes(30, 3), order.slice(2, 5))
+  t.same(await changes(41, 10), [])
 })

@@ -124,6 +124,15 @@ t.test('keys go with their execution, those of others stay', async (t) => {
   t.match(await store.startKeyed(key('gone'), { ...startOf(again), insert: again }), { replayed: false })
 })
 
+t.test('tags go with their execution', async (t) => {
+  const { upkeep, insert, idsIn } = await openTables(t)
+  const tags = ['red', 'blue', 'red']
+  const [, kept] = await insert({ ...done, tags }, { status: 'waiting', tags })
+  t.equal((await idsIn('execution_tags')).length, 2)
+  t.equal((await upkeep.retireExecutions(due, 100))!.length, 1)
+  t.same(await idsIn('execution_tags'), [kept])
+})
+
 t.test('approvals go with their execution', async (t) => {
   const { store, database, upkeep, insert } = await openTables(t)
   const [gone, kept] = await insert(done, { status: 'waiting' })
