@@ -40,38 +40,46 @@ t.test('a list goes through all pages, newest first, without gap or repeat, also
   t.equal((await store.listExecutions({}, 25)).nextCursor, null, 'a last page that is full has no next')
 })
 
-t.test('lists of a tag and of a time go through all pages, and through cursors of earlier releases', async (t) => {
-  const { store, rows } = await createExecutions(
-    t,
-    Array.from({ length: 30 }, (_, index) => ({
-      createdAt: 1_700_000_000_000 + index,
-      tags: index % 2 === 0 ? ['even', `${index}`, 'even'] : [],
-    })),
-  )
-  const between = { createdAfter: rows[5]!.createdAt, createdBefore: rows[25]!.createdAt }
-  const isEven = (_: unknown, index: number) => index % 2 === 0
-  for (const [filter, expected] of [
-    [{ tag: 'even' }, rows.filter(isEven)],
-    [{ tag: 'odd' }, []],
-    [between, rows.slice(6, 25)],
-    [{ tag: 'even', ...between }, rows.filter(isEven).slice(3, 13)],
-    [{ tag: 'even', status: 'running', workflowId: rows[0]!.workflowId }, rows.filter(isEven)],
-  ] as const) {
-    const seen: string[] = []
-    let cursor: string | undefined
-    do {
-      const page = await store.listExecutions(filter, 4, cursor)
-      seen.push(...page.items.map((item) => item.id))
-      cursor = page.nextCursor ?? undefined
-    } while (cursor !== undefined)
-    t.same(seen, expected.map((row) => row.id).reverse())
-  }
-  const earlier = Buffer.from(JSON.stringify([rows[2]!.createdAt, rows[2]!.id])).toString('base64url')
-  t.same(
-    (await store.listExecutions({}, 10, earlier)).items.map((item) => item.id),
-    [rows[1]!.id, rows[0]!.id],
-  )
-})
+t.test(
+  'lists of a tag, of a workflow and of a time go through all pages, and through cursors of earlier releases',
+  async (t) => {
+    const { store, rows } = await createExecutions(
+      t,
+      Array.from({ length: 30 }, (_, index) => ({
+        createdAt: 1_700_000_000_000 + index,
+        tags: index % 2 === 0 ? ['even', `${index}`, 'even'] : [],
+      })),
+    )
+    const between = { createdAfter: rows[5]!.createdAt, createdBefore: rows[25]!.createdAt }
+    const unknownWorkflow = v7({ msecs: 0 })
+    const isEven = (_: unknown, index: number) => index % 2 === 0
+    for (const [filter, expected] of [
+      [{ tag: 'even' }, rows.filter(isEven)],
+      [{ tag: 'odd' }, []],
+      [{ workflowId: rows[0]!.workflowId }, rows],
+      [{ workflowId: rows[0]!.workflowId, status: 'completed' }, []],
+      [{ workflowId: rows[0]!.workflowId, ...between }, rows.slice(6, 25)],
+      [{ workflowId: unknownWorkflow }, []],
+      [between, rows.slice(6, 25)],
+      [{ tag: 'even', ...between }, rows.filter(isEven).slice(3, 13)],
+      [{ tag: 'even', status: 'running', workflowId: rows[0]!.workflowId }, rows.filter(isEven)],
+    ] as const) {
+      const seen: string[] = []
+      let cursor: string | undefined
+      do {
+        const page = await store.listExecutions(filter, 4, cursor)
+        seen.push(...page.items.map((item) => item.id))
+        cursor = page.nextCursor ?? undefined
+      } while (cursor !== undefined)
+      t.same(seen, expected.map((row) => row.id).reverse())
+    }
+    const earlier = Buffer.from(JSON.stringify([rows[2]!.createdAt, rows[2]!.id])).toString('base64url')
+    t.same(
+      (await store.listExecutions({}, 10, earlier)).items.map((item) => item.id),
+      [rows[1]!.id, rows[0]!.id],
+    )
+  },
+)
 
 t.test('a list of a time is exact where the time of an id is a minute off', async (t) => {
   const at = 1_700_000_000_000
