@@ -7,7 +7,7 @@ export interface Page<Item> {
   readonly nextCursor: string | null
 }
 
-/** Where a page ended: lists are ordered by a number (a time in ms, a version), then by id where it is not unique. */
+/** Where a page ended: a time in ms, then a UUID. */
 export interface Position {
   readonly order: number
   readonly id: string
@@ -47,11 +47,13 @@ export function pageBy<Row, Item>(
 export const cursorInvalid = (): CairnError =>
   new CairnError('CURSOR_INVALID', [], { faults: [{ pointer: '/cursor', message: 'is none that this list gave out' }] })
 
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 /** Reads a cursor back; null without one, CURSOR_INVALID for what no list gave out. */
 export function decodeCursor(cursor: string | undefined): Position | null {
   if (cursor === undefined) return null
   const [order, id] = parse(cursor)
-  if (!Number.isSafeInteger(order) || typeof id !== 'string' || !/^([0-9a-f-]{36})?$/.test(id)) throw cursorInvalid()
+  if (!Number.isSafeInteger(order) || typeof id !== 'string' || !uuid.test(id)) throw cursorInvalid()
   return { order: order as number, id }
 }
 

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Definition } from '../definition/schema.ts'
 import { CairnError } from '../errors.ts'
 import type { Database } from './connection.ts'
-import { decodeCursor, type Page, page } from './cursor.ts'
+import { type Page, pageBy, positionIn } from './cursor.ts'
 import { boundIdleness } from './transaction.ts'
 import { findWorkflow, lockActive, nameTaken, type Workflow } from './workflows.ts'
 
@@ -34,12 +34,13 @@ export async function listVersions(
   limit: number,
   cursor?: string,
 ): Promise<Page<WorkflowVersion>> {
-  const after = decodeCursor(cursor)
+  const after = positionIn(cursor, ['integer', 'text'])
   let query = versionsOf(database, workflowId)
     .orderBy('version', 'desc')
     .limit(limit + 1)
-  if (after !== null) query = query.where('version', '<', after.order)
-  return page(await query.execute(), limit, (row) => ({ order: row.version, id: '' }), toVersion)
+  if (after !== null) query = query.where('version', '<', after[0] as number)
+  // Cursors have a place for an id, which versions do not need.
+  return pageBy(await query.execute(), limit, (row) => [row.version, ''], toVersion)
 }
 
 /**

@@ -100,6 +100,8 @@ t.test('a cursor that no list gave out is refused', async (t) => {
     'x',
     Buffer.from('[1]').toString('base64url'),
     Buffer.from('[1,"\' OR 1"]').toString('base64url'),
+    Buffer.from('[1,""]').toString('base64url'),
+    Buffer.from(JSON.stringify([1, '-'.repeat(36)])).toString('base64url'),
   ]) {
     await t.rejects(store.listExecutions({}, 10, cursor), { code: 'CURSOR_INVALID' }, cursor)
     await t.rejects(store.listWorkflows({}, 10, cursor), { code: 'CURSOR_INVALID' })
