@@ -1,5 +1,5 @@
+import type { Append } from '../repository/append.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
 import type { ExecutionError, JournalEvent } from './core/event.ts'
 import type { Log } from './log.ts'
 

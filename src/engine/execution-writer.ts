@@ -1,5 +1,5 @@
+import type { Append, Basis } from '../repository/append.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append, Basis } from '../repository/flush.ts'
 import type { ExecutionState } from './core/state.ts'
 import { Draft, type Effect } from './draft.ts'
 import type { AppendSink } from './journal.ts'

@@ -1,6 +1,6 @@
 import type { Plan } from '../definition/plan.ts'
+import type { Append } from '../repository/append.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
 import type { InboxItem, InboxKey } from '../repository/inbox.ts'
 import { Attempts } from './attempts.ts'
 import type { Command } from './core/command.ts'

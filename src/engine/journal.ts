@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Append } from '../repository/append.ts'
 import { classify, troubleOf } from '../repository/classify.ts'
-import type { Append } from '../repository/flush.ts'
 import type { LaneWriter } from '../repository/lane.ts'
 import type { Clock } from './clock.ts'
 

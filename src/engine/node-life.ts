@@ -1,6 +1,6 @@
 import { CairnError } from '../errors.ts'
+import type { Append } from '../repository/append.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
 import type { LaneWriter } from '../repository/lane.ts'
 import type { Notifications } from '../repository/notifications.ts'
 import type { Store } from '../repository/store.ts'

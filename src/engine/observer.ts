@@ -1,5 +1,5 @@
+import type { Append } from '../repository/append.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
 import type { AttemptOutcome } from './attempt.ts'
 import type { Log } from './log.ts'
 import type { AttemptSubject } from './step-attempt.ts'

@@ -1,5 +1,5 @@
+import type { Append } from '../repository/append.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
 import { alreadyDue, type Clock } from './clock.ts'
 import type { Parent } from './core/event.ts'
 import { encode } from './encode.ts'

@@ -1,5 +1,5 @@
+import type { Append } from '../repository/append.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
 import type { Store } from '../repository/store.ts'
 import type { AttemptServices } from './attempt.ts'
 import type { Compaction } from './compaction.ts'

@@ -1,7 +1,7 @@
 import type { Plan } from '../definition/plan.ts'
+import type { Append } from '../repository/append.ts'
 import type { SlotAsk } from '../repository/concurrency-slots.ts'
 import type { ExecutionRow } from '../repository/execution-row.ts'
-import type { Append } from '../repository/flush.ts'
 import type { Clock } from './clock.ts'
 import { createState } from './core/state.ts'
 import { encode } from './encode.ts'

@@ -1,5 +1,5 @@
+import type { Append } from '../repository/append.ts'
 import type { SlotKey, SlotsSettled } from '../repository/concurrency-slots.ts'
-import type { Append } from '../repository/flush.ts'
 import type { Store } from '../repository/store.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Log } from './log.ts'

@@ -1,5 +1,5 @@
 import type { Json } from '../definition/json.ts'
-import type { Append } from '../repository/flush.ts'
+import type { Append } from '../repository/append.ts'
 import type { Compactable } from '../repository/retention.ts'
 import { keptCheckpoints } from './core/checkpoint.ts'
 import type { RolledBack } from './core/event.ts'

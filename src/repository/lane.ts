@@ -1,7 +1,8 @@
 import pg from 'pg'
+import type { Append } from './append.ts'
 import type { LaneConnection } from './connection.ts'
 import { type Acknowledged, type Fence, fenceCondition, fenceParameters } from './fence.ts'
-import { type Append, flushStatement, isFenced } from './flush.ts'
+import { type FlushOutcome, flushOf, sendFlush } from './flush.ts'
 import { type Backend, endBackend } from './server-identity.ts'
 import { cut } from './watched-connection.ts'
 
@@ -57,13 +58,12 @@ export class Lane {
    * `resend` after an outcome that is not known: the identical appends, or a part of them after an error that proves that
    * they are not there. Rows that are there already are ours, and then nothing else is done a second time.
    */
-  async flush(appends: readonly Append[], resend: boolean): Promise<'committed' | 'fenced'> {
+  async flush(appends: readonly Append[], resend: boolean): Promise<FlushOutcome> {
     const sorted = appends.toSorted(byExecution)
-    const { shape, text, values } = flushStatement(this.#fence, sorted, resend)
+    const flush = flushOf(this.#fence, sorted, resend)
     const client = await this.#connected()
     try {
-      const answer = await client.query({ name: this.#statementName(shape), text, values: values as unknown[] })
-      if (isFenced(answer, resend)) return 'fenced'
+      if ((await sendFlush(client, flush, this.#statementName(flush.name))) === 'fenced') return 'fenced'
     } catch (error) {
       if (breaksConnection(error)) this.#drop()
       if ((error as { code?: string }).code === 'ETIMEDOUT')
@@ -84,7 +84,7 @@ export class Lane {
    * throws pg's error when there is no answer: then either may have been committed, the event stays needed, and the next mark
    * sets the same number.
    */
-  async mark(): Promise<'committed' | 'fenced'> {
+  async mark(): Promise<FlushOutcome> {
     this.#isMarkUnsure = true
     const client = await this.#connected()
     try {
@@ -159,9 +159,9 @@ export class Lane {
    * empty, when reading a whole table looks cheap. A new name whenever the rows sent are eight times as many has it planned
    * for the size that the tables have by then: a handful of names in a lane's life.
    */
-  #statementName(shape: string): string | undefined {
+  #statementName(name: string): string | undefined {
     if (!this.#prepares) return undefined
-    return `cairn_flush_${shape}_${Math.floor(Math.log2(1 + this.#events / 1000) / 3)}`
+    return `cairn_flush_${name}_${Math.floor(Math.log2(1 + this.#events / 1000) / 3)}`
   }
 }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AttemptOutcome } from '../engine/attempt.ts'
 import type { EventType } from '../engine/core/event.ts'
 import type { AttemptSubject } from '../engine/step-attempt.ts'
-import type { Append } from '../repository/flush.ts'
+import type { Append } from '../repository/append.ts'
 import { type Counter, type Histogram, Registry } from './instruments.ts'
 import { watchProcess } from './process-metrics.ts'
 

@@ -2,7 +2,7 @@ import type { EventType } from '../../src/engine/core/event.ts'
 import type { Seams } from '../../src/engine/node-process.ts'
 import { noObserver, type Observer } from '../../src/engine/observer.ts'
 import { openStorage } from '../../src/engine/storage.ts'
-import type { Append } from '../../src/repository/flush.ts'
+import type { Append } from '../../src/repository/append.ts'
 import type { Store } from '../../src/repository/store.ts'
 
 /*

@@ -3,7 +3,7 @@ import { createState } from '../../src/engine/core/state.ts'
 import { encode } from '../../src/engine/encode.ts'
 import { ExecutionWriter } from '../../src/engine/execution-writer.ts'
 import type { Services } from '../../src/engine/services.ts'
-import type { Append } from '../../src/repository/flush.ts'
+import type { Append } from '../../src/repository/append.ts'
 import { executionRow } from '../harness/rows.ts'
 
 /** A writer on a clock that stands at `now`, and what it has handed to the journal. */

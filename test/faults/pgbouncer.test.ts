@@ -1,9 +1,9 @@
 /** Engines behind a real PgBouncer in transaction mode, where each transaction gets whatever session is free. */
 import t, { type Test } from 'tap'
 import type { EngineOptions } from '../../src/engine/engine-options.ts'
+import type { Append } from '../../src/repository/append.ts'
 import { classify } from '../../src/repository/classify.ts'
 import { openDatabase } from '../../src/repository/connection.ts'
-import type { Append } from '../../src/repository/flush.ts'
 import { createStore } from '../../src/repository/store.ts'
 import {
   type Calls,

@@ -1,8 +1,9 @@
 import type { Test } from 'tap'
 import { v7 } from 'uuid'
+import type { Append } from '../../src/repository/append.ts'
 import { type Database, openDatabase } from '../../src/repository/connection.ts'
+import type { AppendedEvent } from '../../src/repository/events.ts'
 import type { ExecutionRow } from '../../src/repository/executions.ts'
-import type { Append, AppendedEvent } from '../../src/repository/flush.ts'
 import { createStore, type Store } from '../../src/repository/store.ts'
 import { createTestDatabase } from './database.ts'
 

@@ -20,7 +20,7 @@ import type { Weakenings } from './weakenings.ts'
 
 const isHeld = ({ phase }: Statement): boolean => phase === 'held'
 
-/** src/repository/flush.ts, flushStatement: waits while another flush has inserted the same rows and not committed. */
+/** src/repository/flush.ts: waits while another flush has inserted the same rows and not committed. */
 export function mayEvaluateFlush(state: State, flush: Flush): boolean {
   return flush.phase === 'sent' && !state.statements.some((other) => other.type === 'flush' && isHeld(other))
 }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { v7 } from 'uuid'
+import type { Append } from '../../src/repository/append.ts'
 import type { Database } from '../../src/repository/connection.ts'
-import type { Append } from '../../src/repository/flush.ts'
 import type { NewInboxItem } from '../../src/repository/inbox.ts'
 import { createTestStore, executionRow, registerTestNode, startOf } from '../harness/rows.ts'
 

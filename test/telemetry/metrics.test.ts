@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import type { AttemptSubject } from '../../src/engine/step-attempt.ts'
-import type { Append } from '../../src/repository/flush.ts'
+import type { Append } from '../../src/repository/append.ts'
 import { Registry } from '../../src/telemetry/instruments.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
+import type { Append } from '../../../src/repository/append.ts'
 import type { SlotAsk, SlotRelease } from '../../../src/repository/concurrency-slots.ts'
-import type { Append } from '../../../src/repository/flush.ts'
 import { idempotency, keyedStart, keyOf } from '../../harness/keyed-starts.ts'
 import { appendOf, executionRow, startOf } from '../../harness/rows.ts'
 import type { ModelStore } from '../../simulation/model/store.ts'

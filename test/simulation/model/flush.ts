@@ -1,7 +1,7 @@
 import { isFinished } from '../../../src/engine/core/state.ts'
+import { type Append, withStarts } from '../../../src/repository/append.ts'
 import type { ExecutionImage, ExecutionRow } from '../../../src/repository/execution-row.ts'
 import type { Fence } from '../../../src/repository/fence.ts'
-import { type Append, withStarts } from '../../../src/repository/flush.ts'
 import type { NewInboxItem } from '../../../src/repository/inbox.ts'
 import { tally } from '../../../src/repository/tally.ts'
 import { changeApprovals } from './approvals.ts'

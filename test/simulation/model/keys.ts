@@ -1,4 +1,4 @@
-import type { Append } from '../../../src/repository/flush.ts'
+import type { Append } from '../../../src/repository/append.ts'
 import type { IdempotencyKey } from '../../../src/repository/idempotency.ts'
 import type { NewInboxItem } from '../../../src/repository/inbox.ts'
 import { count, insertEvent, insertExecution, insertInbox } from './flush.ts'

@@ -1,4 +1,4 @@
-import type { Append } from '../../../src/repository/flush.ts'
+import type { Append } from '../../../src/repository/append.ts'
 import { EPOCH } from '../node-clock.ts'
 import { connectionLost, databaseError } from './errors.ts'
 import { type LockMode, Locks } from './locks.ts'

@@ -1,6 +1,6 @@
 import { CairnError } from '../../../src/errors.ts'
+import type { Append } from '../../../src/repository/append.ts'
 import type { Acknowledged, Fence } from '../../../src/repository/fence.ts'
-import type { Append } from '../../../src/repository/flush.ts'
 import type { LaneWriter } from '../../../src/repository/lane.ts'
 import type { Store } from '../../../src/repository/store.ts'
 import * as approvals from './approvals.ts'

@@ -1,0 +1,96 @@
+import type { Duplex } from 'node:stream'
+import type pg from 'pg'
+import type { Copy } from './copy.ts'
+
+/** What pg keeps to itself of a connection: the messages of its protocol, one by one. */
+interface Connection {
+  readonly stream: Duplex
+  /** The texts of the named statements that the server has acknowledged. */
+  readonly parsedStatements: Readonly<Record<string, string>>
+  parse(statement: { readonly name?: string | undefined; readonly text: string }): void
+  bind(portal: { readonly statement?: string | undefined; readonly values: readonly unknown[] }): void
+  execute(portal: object): void
+  endCopyFrom(): void
+  sync(): void
+}
+
+export interface CopyingStatement {
+  /** Prepared under this name; undefined: planned each time. */
+  readonly name: string | undefined
+  readonly text: string
+  readonly values: readonly unknown[]
+  readonly copies: readonly Copy[]
+}
+
+/**
+ * A statement and the rows that are copied after it, in one round trip and one transaction: all that is sent before a Sync commits
+ * or fails together (postgresql.org/docs/current/protocol-flow.html, "Pipelining"). The statement answers with no rows that anybody
+ * reads; it fails when nothing may be copied. Resolves once all of it is committed.
+ */
+export function queryCopying(client: pg.Client, statement: CopyingStatement): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.query(new CopyingQuery(statement, (error) => (error ? reject(error) : resolve())))
+  })
+}
+
+/** As pg.Query, which knows one statement a query. pg calls what begins with `handle`, and reads name and text when one was parsed. */
+class CopyingQuery {
+  readonly name: string | undefined
+  readonly text: string
+  readonly callback: (error: Error | null) => void
+  readonly #values: readonly unknown[]
+  readonly #statements: readonly string[]
+  readonly #messages: readonly Buffer[]
+
+  constructor({ name, text, values, copies }: CopyingStatement, callback: (error: Error | null) => void) {
+    this.name = name
+    this.text = text
+    this.callback = callback
+    this.#values = values.map((value) => (value === null ? null : String(value)))
+    this.#statements = copies.map(({ statement }) => statement)
+    this.#messages = copies.map(({ lines }) => copyData(lines))
+  }
+
+  submit(connection: Connection): void {
+    const { stream } = connection
+    stream.cork()
+    const isParsed = this.name !== undefined && connection.parsedStatements[this.name] !== undefined
+    if (!isParsed) connection.parse({ name: this.name, text: this.text })
+    connection.bind({ statement: this.name, values: this.#values })
+    connection.execute({})
+    for (const [index, text] of this.#statements.entries()) {
+      connection.parse({ text })
+      connection.bind({ values: [] })
+      connection.execute({})
+      stream.write(this.#messages[index]!)
+      connection.endCopyFrom()
+    }
+    connection.sync()
+    stream.uncork()
+  }
+
+  handleError(error: Error): void {
+    this.callback(error)
+  }
+
+  handleReadyForQuery(): void {
+    this.callback(null)
+  }
+
+  handleCommandComplete(): void {}
+  handleCopyInResponse(): void {}
+  handleDataRow(): void {}
+  handleRowDescription(): void {}
+}
+
+const COPY_DATA = 'd'.charCodeAt(0)
+
+/** The message CopyData, in one piece: pg's own would copy it twice. */
+function copyData(lines: string): Buffer {
+  const length = Buffer.byteLength(lines)
+  const message = Buffer.allocUnsafe(5 + length)
+  message[0] = COPY_DATA
+  message.writeInt32BE(4 + length, 1)
+  message.write(lines, 5)
+  return message
+}
