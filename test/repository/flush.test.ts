@@ -2,6 +2,7 @@ import t from 'tap'
 import { v7 } from 'uuid'
 import { classify } from '../../src/repository/classify.ts'
 import type { Database } from '../../src/repository/connection.ts'
+import { Lane } from '../../src/repository/lane.ts'
 import { appendedEvent, appendOf, createTestStore, executionRow, registerTestNode, startOf } from '../harness/rows.ts'
 
 const counted = (workflowId: string) => ({ workflowId, version: 1, status: { from: null, to: 'running' } }) as const
@@ -308,7 +309,32 @@ t.test('an event that somebody else wrote is an alarm on a first send', async (t
   t.teardown(() => lane.close())
   const row = executionRow({ owner: node })
   await lane.flush([startOf(row)], false)
-  t.equal(classify(await lane.flush([appendOf(row.id, 1)], false).catch((thrown: unknown) => thrown)), 'alarm')
+  const other = startOf(executionRow({ owner: node }))
+  for (const beside of [[], [other]]) {
+    const outcome = await lane.flush([appendOf(row.id, 1), ...beside], false).catch((thrown: unknown) => thrown)
+    t.equal(classify(outcome), 'alarm')
+  }
+  t.equal(await store.findExecution(other.executionId), null)
+})
+
+t.test('flushes are written and fenced alike whether or not their statements are prepared', async (t) => {
+  const { store, database } = await createTestStore(t)
+  for (const prepare of [true, false]) {
+    const node = await registerTestNode(store)
+    const lane = new Lane({ connect: database.connectLane, node, lane: 0, prepare })
+    t.teardown(() => lane.close())
+    const rows = Array.from({ length: 3 }, () => executionRow({ owner: node, correlationId: 'a\tb\r\\N' }))
+    t.equal(await lane.flush([appendOf(v7(), 1), ...rows.map((row) => startOf(row))], false), 'committed')
+    const change = { ...rows[0]!, status: 'completed', owner: null, output: 'a\tb\r\\N', lastSeq: 2 } as const
+    const next = rows.map((row) => appendOf(row.id, 2, 3))
+    t.equal(await lane.flush([{ ...next[0]!, row: change }, ...next.slice(1)], false), 'committed')
+    t.same(await store.findExecution(rows[0]!.id), change)
+    t.same(await store.findExecution(rows[1]!.id), rows[1]!)
+    t.equal((await store.eventsAfter(rows[2]!.id, 0, 10)).length, 3)
+    await store.removeNode(node)
+    t.equal(await lane.flush([appendOf(rows[1]!.id, 4, 5)], false), 'fenced')
+    t.equal((await store.eventsAfter(rows[1]!.id, 0, 10)).length, 3)
+  }
 })
 
 t.test('a broken connection is replaced by the next flush', async (t) => {
