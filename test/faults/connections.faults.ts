@@ -26,7 +26,7 @@ for (const fault of faults) {
     const performed: string[] = []
     const note = ({ path }: { path: string }) => performed.push(path)
     const engine = await startEngine(t, { a: note, b: note, c: note }, reach)
-    const met = proxy.fault('WITH fence', fault, 2)
+    const met = proxy.fault('FROM node_lanes', fault, 2)
     const id = await run(engine, [call('a'), call('b'), call('c')])
     const deliver = await met
     t.equal((await patiently(() => ended(engine, id))).status, 'completed')
@@ -35,6 +35,27 @@ for (const fault of faults) {
     t.same(await journalOf(engine, id), journal, 'what comes late changes nothing')
     t.same(performed, ['a', 'b', 'c'])
     t.notOk(journal.some(({ seq }, index) => seq !== index + 1))
+  })
+
+  t.test(`flushes of many events that are ${fault}: the same`, async (t) => {
+    const { proxy, reach } = await open(t)
+    const performed = new Map<string, string[]>()
+    const note = ({ executionId, path }: { executionId: string; path: string }) =>
+      performed.set(executionId, [...(performed.get(executionId) ?? []), path])
+    const calls = { a: note, b: note, c: note }
+    const engine = await startEngine(t, calls, reach)
+    const workflow = await engine.createWorkflow({ name: 'many', steps: Object.keys(calls).map((id) => call(id)) })
+    const met = proxy.fault('COPY execution_events', fault, 2)
+    const ids = await Promise.all(Array.from({ length: 10 }, () => engine.startExecution(workflow.id, 'test')))
+    const deliver = await met
+    for (const id of ids) t.equal((await patiently(() => ended(engine, id))).status, 'completed')
+    const journals = await Promise.all(ids.map((id) => journalOf(engine, id)))
+    await deliver()
+    for (const [index, id] of ids.entries()) {
+      t.same(await journalOf(engine, id), journals[index], 'what comes late changes nothing')
+      t.same(performed.get(id), ['a', 'b', 'c'])
+      t.notOk(journals[index]!.some(({ seq }, place) => seq !== place + 1))
+    }
   })
 
   t.test(`a keyed start that is ${fault}: repeated under its key it is one execution`, async (t) => {

@@ -39,7 +39,7 @@ t.test('a fast shutdown, which ends every session with 57P01, under load: the sa
 
 t.test('one backend killed, so that the server restarts all of them (57P02), under load: the same', options, (t) =>
   underLoad(t, async (server) => {
-    const flushing = "application_name = 'cairn' AND query LIKE '%fence%' AND pid <> pg_backend_pid()"
+    const flushing = "application_name = 'cairn' AND query LIKE 'COPY execution_events%'"
     const [backend] = await server.sql(`SELECT pid FROM pg_stat_activity WHERE ${flushing} LIMIT 1`)
     process.kill(backend!.pid as number, 'SIGKILL')
     await until('the server takes connections again', () =>

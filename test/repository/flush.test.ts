@@ -344,9 +344,10 @@ t.test('a broken connection is replaced by the next flush', async (t) => {
   t.teardown(() => lane.close())
   const row = executionRow({ owner: node })
   await lane.flush([startOf(row)], false)
-  await database.pool.query(
-    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%fence%' AND pid <> pg_backend_pid()",
+  const { rowCount } = await database.pool.query(
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%complete%' AND pid <> pg_backend_pid()",
   )
+  t.equal(rowCount, 1)
   const outcome = await lane.flush([appendOf(row.id, 2)], false).catch((error: unknown) => classify(error))
   t.match(outcome, /^(committed|retry)$/)
   if (outcome === 'retry') t.equal(await lane.flush([appendOf(row.id, 2)], true), 'committed')
