@@ -40,8 +40,10 @@ for (const fault of faults) {
   t.test(`flushes of many events that are ${fault}: the same`, async (t) => {
     const { proxy, reach } = await open(t)
     const performed = new Map<string, string[]>()
-    const note = ({ executionId, path }: { executionId: string; path: string }) =>
+    const note = ({ executionId, path }: { executionId: string; path: string }) => {
       performed.set(executionId, [...(performed.get(executionId) ?? []), path])
+      return null
+    }
     const calls = { a: note, b: note, c: note }
     const engine = await startEngine(t, calls, reach)
     const workflow = await engine.createWorkflow({ name: 'many', steps: Object.keys(calls).map((id) => call(id)) })
