@@ -62,10 +62,10 @@ export async function openEngine(
     createMs,
     async run(executions) {
       const ended = ends.expect(executions)
-      await Promise.all(Array.from({ length: executions }, () => engine.startExecution(workflowId, 'perf', input)))
+      await Promise.all(Array.from({ length: executions }, () => engine.startExecution(workflowId, undefined, input)))
       await ended
     },
-    runOne: async () => ends.of(await engine.startExecution(workflowId, 'perf', input)),
+    runOne: async () => ends.of(await engine.startExecution(workflowId, undefined, input)),
     walBytes: () => walBytes(client),
     async close() {
       await client.end()

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { Pool } from 'undici'
 import { WebSocket } from 'ws'
+import { serviceOptions } from './node-options.ts'
 
 /** The service as an operator runs it, in a process of its own. */
 export interface Service {
@@ -22,7 +23,8 @@ export async function startService(
   settings: Record<string, string> = {},
   options: readonly string[] = [],
 ): Promise<Service> {
-  const child = spawn(process.execPath, [...options, path.join(import.meta.dirname, '../src/main.ts')], {
+  const given = [...serviceOptions(), ...options, path.join(import.meta.dirname, '../src/main.ts')]
+  const child = spawn(process.execPath, given, {
     env: { ...process.env, DATABASE_URL: databaseUrl, PORT: '0', CAIRN_SHUTDOWN_GRACE_MS: '0', ...settings },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })

@@ -29,6 +29,12 @@ t.test('the image runs the Node that package.json asks for, as a user without ri
   t.match(read('Dockerfile'), /^USER node$/m)
 })
 
+t.test('the image runs Node with the options of npm start', async (t) => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: { start: string } }
+  const command = JSON.parse(/^CMD (\[.*\])$/m.exec(read('Dockerfile'))![1]!) as string[]
+  t.equal(scripts.start, `exec ${command.join(' ')}`)
+})
+
 t.test('the settings in docker-compose.yml are settings of Cairn', async (t) => {
   const service = /\n {2}cairn:\n([\s\S]*?)\n\n/.exec(read('docker-compose.yml'))![1]!
   const names = [...service.matchAll(/^ {6}([A-Z_]+):/gm)].map(([, name]) => name!)
