@@ -5,12 +5,12 @@ import { approvalParts } from './approvals.ts'
 import { asArrays, asOneRow } from './array-columns.ts'
 import { slotParts } from './concurrency-slots.ts'
 import { type Copy, copyLines, copyStatement } from './copy.ts'
-import { queryCopying } from './copying-query.ts'
 import { eventColumns } from './events.ts'
 import { executionColumns } from './execution-row.ts'
 import { type Fence, fenceCondition, fenceParameters } from './fence.ts'
 import type { FlushPart } from './flush-part.ts'
 import { changeParts, claimsPart, eventsPart, resentEventsPart, sendsPart, startsPart } from './flush-parts.ts'
+import { queryFlush } from './flush-query.ts'
 import { type FlushRows, isLone, rowsOf, sendsOf } from './flush-rows.ts'
 
 /** A statement with its parameters, and the rows that are copied behind it. `name` is its text's, the same on every node. */
@@ -66,22 +66,19 @@ export function flushOf(fence: Fence, given: readonly Append[], resend: boolean)
  */
 export async function sendFlush(client: pg.Client, flush: Flush, name: string | undefined): Promise<FlushOutcome> {
   const { text, values, copies, isResend } = flush
-  if (copies.length > 0) return copied(queryCopying(client, { name, text, values, copies }))
-  const { rows, rowCount } = await client.query({ name, text, values: values as unknown[] })
-  return (isResend ? rows[0].stood : rowCount === 1) ? 'committed' : 'fenced'
-}
-
-export type FlushOutcome = 'committed' | 'fenced'
-
-async function copied(sent: Promise<void>): Promise<FlushOutcome> {
+  if (isResend) {
+    const { rows } = await client.query({ name, text, values: values as unknown[] })
+    return rows[0].stood ? 'committed' : 'fenced'
+  }
   try {
-    await sent
-    return 'committed'
+    return (await queryFlush(client, { name, text, values, copies })) > 0 ? 'committed' : 'fenced'
   } catch (error) {
-    if ((error as { code?: unknown }).code === DIVISION_BY_ZERO) return 'fenced'
+    if (copies.length > 0 && (error as { code?: unknown }).code === DIVISION_BY_ZERO) return 'fenced'
     throw error
   }
 }
+
+export type FlushOutcome = 'committed' | 'fenced'
 
 const copiesOf = ({ inserts, events }: FlushRows): Copy[] => [
   ...(inserts.length > 0 ? [{ statement: copyExecutions, lines: copyLines(executionColumns, inserts) }] : []),

@@ -14,7 +14,7 @@ interface Connection {
   sync(): void
 }
 
-export interface CopyingStatement {
+export interface FlushStatement {
   /** Prepared under this name; undefined: planned each time. */
   readonly name: string | undefined
   readonly text: string
@@ -23,26 +23,27 @@ export interface CopyingStatement {
 }
 
 /**
- * A statement and the rows that are copied after it, in one round trip and one transaction: all that is sent before a Sync commits
- * or fails together (postgresql.org/docs/current/protocol-flow.html, "Pipelining"). The statement answers with no rows that anybody
- * reads; it fails when nothing may be copied. Resolves once all of it is committed.
+ * A statement, and the rows that are copied behind it, in one round trip and one transaction: all that is sent before a Sync commits
+ * or fails together (postgresql.org/docs/current/protocol-flow.html, "Pipelining"). Resolves once all of it is committed, with the
+ * number of rows that the last of them wrote. What the statement answers is not asked for: 10 µs less than pg's own query.
  */
-export function queryCopying(client: pg.Client, statement: CopyingStatement): Promise<void> {
+export function queryFlush(client: pg.Client, statement: FlushStatement): Promise<number> {
   return new Promise((resolve, reject) => {
-    client.query(new CopyingQuery(statement, (error) => (error ? reject(error) : resolve())))
+    client.query(new FlushQuery(statement, (error, rows) => (error === null ? resolve(rows) : reject(error))))
   })
 }
 
 /** As pg.Query, which knows one statement a query. pg calls what begins with `handle`, and reads name and text when one was parsed. */
-class CopyingQuery {
+class FlushQuery {
   readonly name: string | undefined
   readonly text: string
-  readonly callback: (error: Error | null) => void
+  readonly callback: (error: Error | null, rows: number) => void
   readonly #values: readonly unknown[]
   readonly #statements: readonly string[]
   readonly #messages: readonly Buffer[]
+  #rows = 0
 
-  constructor({ name, text, values, copies }: CopyingStatement, callback: (error: Error | null) => void) {
+  constructor({ name, text, values, copies }: FlushStatement, callback: FlushQuery['callback']) {
     this.name = name
     this.text = text
     this.callback = callback
@@ -70,14 +71,18 @@ class CopyingQuery {
   }
 
   handleError(error: Error): void {
-    this.callback(error)
+    this.callback(error, 0)
   }
 
   handleReadyForQuery(): void {
-    this.callback(null)
+    this.callback(null, this.#rows)
   }
 
-  handleCommandComplete(): void {}
+  /** Its tag is `INSERT 0 1`, `COPY 500`. */
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    this.#rows = Number(text.slice(text.lastIndexOf(' ') + 1))
+  }
+
   handleCopyInResponse(): void {}
   handleDataRow(): void {}
   handleRowDescription(): void {}
