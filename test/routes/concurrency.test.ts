@@ -65,12 +65,13 @@ t.test('a line is read in its order, page by page, the holders first', async (t)
   const { workflowId, ids } = await startAll([gateStep('work', gate)], ['k', 'k', 'k', 'k'], {
     concurrency: { key: '{{ input }}', limit: 1 },
   })
+  const scope = `workflow:${workflowId}`
+  // Who is more urgent goes before the first, too, as long as that has only asked.
+  await settled(scope, 1)
   const urgent = await api.call('POST', '/api/workflows/executions', {
     body: { workflowId, input: 'k', priority: 5 },
   })
   await api.event(urgent.body.id, 'execution.queued')
-  const scope = `workflow:${workflowId}`
-  await settled(scope, 1)
   const whole = [ids[0], urgent.body.id, ids[1], ids[2], ids[3]]
   const seen: unknown[] = []
   for (let query: string | null = '?key=k&limit=2'; query !== null; ) {
