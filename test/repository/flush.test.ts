@@ -44,7 +44,7 @@ t.test('a start, its steps and its end come back as they were written', async (t
   t.match(view, { lastSeq: 3, percentage: 0, path: 'fetch' })
 })
 
-t.test('a flush writes many executions, with and without values, in one statement', async (t) => {
+t.test('a flush writes many executions, with and without values, at once', async (t) => {
   const { store, database } = await createTestStore(t)
   const node = await registerTestNode(store)
   const lane = store.openLane(node, 0)
@@ -336,6 +336,48 @@ t.test('flushes are written and fenced alike whether or not their statements are
     t.equal((await store.eventsAfter(rows[1]!.id, 0, 10)).length, 3)
   }
 })
+
+t.test(
+  'an error in any of its statements leaves nothing of a flush, and the connection fit for the next',
+  async (t) => {
+    const { store, database } = await createTestStore(t)
+    const node = await registerTestNode(store)
+    for (const prepare of [true, false]) {
+      let connections = 0
+      const connect = (silenceMs: number) => {
+        connections += 1
+        return database.connectLane(silenceMs)
+      }
+      const lane = new Lane({ connect, node, lane: 0, prepare })
+      t.teardown(() => lane.close())
+      const row = executionRow({ owner: node })
+      const start = () => startOf(executionRow({ owner: node }))
+      const step = (given: object) => {
+        const id = v7()
+        return appendOf(id, 1, 1, { events: [appendedEvent(id, 1, given)] })
+      }
+      t.equal(await lane.flush([startOf(row), start()], false), 'committed')
+      // More than a socket holds: the server has failed long before it has read this.
+      const long = Array.from({ length: 8 }, () => step({ text: JSON.stringify('x'.repeat(2 ** 20)) }))
+      for (const bad of [
+        appendOf(row.id, 2, 2, { row: { ...row, status: '\0' as 'running' } }),
+        startOf(row),
+        startOf(executionRow({ owner: node, correlationId: '\0' })),
+        step({ path: '\0' }),
+        step({ text: '{"cut' }),
+      ]) {
+        const before = [await count(database, 'workflow_executions'), await count(database, 'execution_events')]
+        const outcome = await lane.flush([start(), bad, ...long], false).catch((thrown: unknown) => thrown)
+        t.equal(classify(outcome), 'data')
+        t.same([await count(database, 'workflow_executions'), await count(database, 'execution_events')], before)
+        t.equal(await lane.flush([start(), start()], false), 'committed')
+      }
+      t.equal(await lane.flush([start(), ...long], false), 'committed')
+      t.equal(connections, 1)
+      await lane.close()
+    }
+  },
+)
 
 t.test('a broken connection is replaced by the next flush', async (t) => {
   const { store, database } = await createTestStore(t)
