@@ -33,7 +33,7 @@ function claimStands({ events, executions, snapshots }: Tables, node: string, ap
   return executions.get(executionId)?.owner === node && isRead === basis.at
 }
 
-/** src/repository/flush.ts's one statement, clause by clause; the appends come sorted by execution. */
+/** What src/repository/flush.ts sends, clause by clause; the appends come sorted by execution. */
 export const flushStatement = (lane: Fence, given: readonly Append[], resend: boolean): Statement<FlushOutcome> =>
   function* flush(transaction, tables) {
     const appends = withStarts(given)
