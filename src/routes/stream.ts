@@ -5,6 +5,7 @@ import { CairnError } from '../errors.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
 import { EventStream } from '../stream/sse.ts'
 import { type SocketContext, StreamSocket } from '../stream/websocket.ts'
+import { WritePace } from '../stream/write-pace.ts'
 import { answer } from './answer.ts'
 import { ExecutionParams } from './executions.ts'
 import { problems } from './problem.ts'
@@ -44,6 +45,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
     },
     workflowExists: async (workflowId) => (await engine.store.findWorkflow(workflowId)) !== null,
     log: app.log,
+    pace: new WritePace(),
   }
   const requireExecution = async ({ params }: { params: unknown }): Promise<void> => {
     const { executionId } = params as { executionId: string }

@@ -7,11 +7,13 @@ import { CairnError } from '../errors.ts'
 import { INTERNAL_ERROR, SERVICE_RESTART } from './live-sockets.ts'
 import { decode, encode, encodeReply, type Reply } from './protocol.ts'
 import type { ClientMessage } from './schema.ts'
+import type { WritePace } from './write-pace.ts'
 
 export interface SocketContext {
   readonly feed: Pick<Feed, 'subscribe' | 'subscribeWorkflow'>
   readonly workflowExists: (workflowId: string) => Promise<boolean>
   readonly log: Pick<Log, 'error'>
+  readonly pace: WritePace
 }
 
 type Corkable = Pick<Writable, 'cork' | 'uncork'>
@@ -167,13 +169,13 @@ export class StreamSocket {
     if (this.#socket.bufferedAmount >= HIGH_WATER) this.#socket.pause()
   }
 
-  /** What is sent in one turn leaves in one write: with a committed event mostly comes that the next step has begun. */
+  /** What is sent in one turn leaves in one write, with a committed event mostly that the next step has begun; see WritePace. */
   #write(text: Buffer): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return
     if (!this.#isCorked) {
       this.#isCorked = true
       this.#connection.cork()
-      process.nextTick(this.#uncork)
+      this.#context.pace.soon(this.#uncork)
     }
     this.#socket.send(text, { binary: false }, this.#written)
   }
