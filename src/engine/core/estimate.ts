@@ -53,7 +53,8 @@ export function remainingMs(plan: StepPlan, path: string, state: ExecutionState,
         each.filter((_, index) => plan.children[index] === plan.steps || plan.children[index] === plan.finally),
       )
     case 'action': {
-      const elapsed = step?.status === 'running' && step.startedAt !== null ? now - step.startedAt : 0
+      // The clock of the node that began it may be ahead of this one's.
+      const elapsed = step?.status === 'running' && step.startedAt !== null ? Math.max(0, now - step.startedAt) : 0
       return dueIn(step, now) + Math.max(0, (medians.get(plan.id) ?? Number.NaN) - elapsed)
     }
     // What it takes is for the child to say.

@@ -160,3 +160,8 @@ t.test('an attempt that was put off does not count, and its wait shows in the es
   t.equal(d.state.status, 'completed')
   d.checkReplay(t)
 })
+
+t.test('a step that began by a clock ahead of this one takes no longer than its median', async (t) => {
+  const d = new Driver([a('one')]).start()
+  t.match(progressOf(d.plan, d.state, new Map([['one', 100]]), d.state.at - 50), { estimatedRemainingMs: 100 })
+})
