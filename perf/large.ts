@@ -199,7 +199,7 @@ async function measure(databaseUrl: string, compact: boolean): Promise<void> {
         const { promise, resolve } = Promise.withResolvers<void>()
         const { lastSeq } = await reader.get<{ lastSeq: number }>(`${resource}/progress`)
         const socket = await reader.follow(id, (text) => {
-          const { type, seq } = JSON.parse(text) as { type: string; seq?: number }
+          const { type, seq } = JSON.parse(String(text)) as { type: string; seq?: number }
           if (type === 'event' && seq === lastSeq) resolve()
         })
         await promise

@@ -92,12 +92,12 @@ export class Clients {
     return this.#answer('GET', path)
   }
 
-  /** Follows an execution from its beginning on over a socket of its own. */
-  async follow(executionId: string, onMessage: (text: string) => void): Promise<WebSocket> {
+  /** Follows an execution from its beginning on over a socket of its own; messages are JSON in UTF-8. */
+  async follow(executionId: string, onMessage: (text: Buffer) => void): Promise<WebSocket> {
     const socket = new WebSocket(
       `${this.#url.replace('http', 'ws')}/api/workflows/executions/${executionId}/stream?after=0`,
     )
-    socket.on('message', (data) => onMessage(String(data)))
+    socket.on('message', (data) => onMessage(data as Buffer))
     await new Promise<void>((resolve, reject) => {
       socket.once('open', resolve)
       socket.once('error', reject)

@@ -59,13 +59,14 @@ export class Attempts implements AttemptOwner {
     if (isDraining && plan.delivery === 'at_least_once') return
     const { feed, clock } = this.#services
     const subject = new StepAttempt(plan, step, state, this.#plan, this.#row, clock)
-    if (feed.isWatched(subject.executionId)) {
-      const { path, attempt } = subject
-      feed.hint(subject.executionId, { type: 'step.started', path, attempt, at: clock.now() })
-    }
     this.#isDraining = isDraining
     const attempt = new Attempt(subject, this.#services, this)
-    if (!attempt.isOver) this.#running.set(step.path, attempt)
+    if (attempt.isOver) return
+    this.#running.set(step.path, attempt)
+    // What is over at once is told by its event.
+    if (!feed.isWatched(subject.executionId)) return
+    const { executionId, path, attempt: number } = subject
+    feed.hint({ type: 'step.started', executionId, path, attempt: number, at: clock.now(), wire: undefined })
   }
 
   ended(subject: StepAttempt, outcome: AttemptOutcome | Deferral | null): void {

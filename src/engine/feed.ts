@@ -89,8 +89,8 @@ export class Feed {
   }
 
   /** Passes on what is not in the journal: it has no seq and is lost on those who are not up to date. */
-  hint(executionId: string, message: Omit<StartedHint, 'executionId'>): void {
-    this.#tails.get(executionId)?.hint({ ...message, executionId })
+  hint(message: StartedHint): void {
+    this.#tails.get(message.executionId)?.hint(message)
   }
 
   /**

@@ -5,7 +5,7 @@ import type { ExecutionStatus } from './core/state.ts'
 
 /**
  * What a subscriber hears. Times (`at`) are ms since 1970 here and RFC 3339 on the wire. A message object is shared by all
- * who hear it and must not be changed.
+ * who hear it and must not be changed, but for `wire`.
  */
 export type StreamMessage =
   | SnapshotMessage
@@ -16,8 +16,13 @@ export type StreamMessage =
   | WorkflowLaggedMessage
   | FailureMessage
 
+interface Encodable {
+  /** The message as it is sent, once somebody has encoded it: the others take it from here. */
+  wire?: Buffer | undefined
+}
+
 /** Always the first of a subscription: the progress as of `seq`. */
-export interface SnapshotMessage {
+export interface SnapshotMessage extends Encodable {
   readonly type: 'snapshot'
   readonly executionId: string
   readonly seq: number
@@ -26,7 +31,7 @@ export interface SnapshotMessage {
 }
 
 /** One committed event; per subscription the seqs only rise, and none is missing that no `lagged` names. */
-export interface EventMessage {
+export interface EventMessage extends Encodable {
   readonly type: 'event'
   readonly executionId: string
   readonly seq: number
@@ -36,7 +41,7 @@ export interface EventMessage {
 }
 
 /** An attempt began: a hint, not durable, without a seq, and dropped where it cannot be delivered at once. */
-export interface StartedHint {
+export interface StartedHint extends Encodable {
   readonly type: 'step.started'
   readonly executionId: string
   readonly path: string
@@ -45,7 +50,7 @@ export interface StartedHint {
 }
 
 /** Stands in place of the events `fromSeq` to `toSeq`: the subscriber was too slow for them, or they were compacted away. */
-export interface LaggedMessage {
+export interface LaggedMessage extends Encodable {
   readonly type: 'lagged'
   readonly executionId: string
   readonly fromSeq: number
@@ -54,7 +59,7 @@ export interface LaggedMessage {
 }
 
 /** An execution of a watched workflow changed its status; sent at least once for each change. */
-export interface ExecutionMessage {
+export interface ExecutionMessage extends Encodable {
   readonly type: 'execution'
   readonly executionId: string
   readonly workflowId: string
@@ -65,7 +70,7 @@ export interface ExecutionMessage {
 }
 
 /** A subscriber of a workflow was too slow for `missed` messages: the list of executions tells what there is now. */
-export interface WorkflowLaggedMessage {
+export interface WorkflowLaggedMessage extends Encodable {
   readonly type: 'lagged'
   readonly workflowId: string
   readonly missed: number
@@ -73,7 +78,7 @@ export interface WorkflowLaggedMessage {
 }
 
 /** The last message of a subscription that cannot be served (any longer). */
-export interface FailureMessage {
+export interface FailureMessage extends Encodable {
   readonly type: 'error'
   readonly executionId: string
   readonly code: ErrorCode
@@ -97,5 +102,5 @@ export interface SubscribeOptions {
 /** A committed event as subscribers hear it. */
 export function messageOf(event: JournalEvent): EventMessage {
   const { executionId, seq, at, percentage } = event
-  return { type: 'event', executionId, seq, at, percentage, event }
+  return { type: 'event', executionId, seq, at, percentage, event, wire: undefined }
 }

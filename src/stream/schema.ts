@@ -199,7 +199,7 @@ export const serverMessages = {
   stepStarted: message(
     'step.started',
     { executionId: Uuid, path: Path, attempt: Type.Integer({ minimum: 1 }) },
-    'An attempt began. A hint: it has no seq, is not replayed and may be missing.',
+    'An attempt began and was not over at once. A hint: it has no seq, is not replayed and may be missing.',
   ),
   lagged: message(
     'lagged',

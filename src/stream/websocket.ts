@@ -5,7 +5,7 @@ import type { Log } from '../engine/log.ts'
 import type { StreamMessage, Subscription } from '../engine/stream-message.ts'
 import { CairnError } from '../errors.ts'
 import { INTERNAL_ERROR, SERVICE_RESTART } from './live-sockets.ts'
-import { decode, encode, encodeReply, type Reply } from './protocol.ts'
+import { decode, frameOf, type Reply, replyFrame } from './protocol.ts'
 import type { ClientMessage } from './schema.ts'
 import type { WritePace } from './write-pace.ts'
 
@@ -16,7 +16,7 @@ export interface SocketContext {
   readonly pace: WritePace
 }
 
-type Corkable = Pick<Writable, 'cork' | 'uncork'>
+type Connection = Pick<Writable, 'cork' | 'uncork' | 'write' | 'writableLength'>
 
 /** A client's messages are small. */
 export const MAX_MESSAGE_BYTES = 16 * 1024
@@ -33,7 +33,7 @@ const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
  */
 export class StreamSocket {
   readonly #socket: WebSocket
-  readonly #connection: Corkable
+  readonly #connection: Connection
   readonly #context: SocketContext
   readonly #subscriptions = new Map<string, Subscription>()
   /** Subscriptions that found the buffer full, longest waiting first. */
@@ -45,7 +45,7 @@ export class StreamSocket {
   #isCorked = false
 
   /** `connection`: the one below the socket. */
-  constructor(socket: WebSocket, connection: Corkable, context: SocketContext) {
+  constructor(socket: WebSocket, connection: Connection, context: SocketContext) {
     this.#socket = socket
     this.#connection = connection
     this.#context = context
@@ -140,7 +140,7 @@ export class StreamSocket {
   }
 
   #deliver(key: string, message: StreamMessage): void {
-    this.#write(encode(message))
+    this.#write(frameOf(message))
     if (message.type !== 'error') return
     this.#subscriptions.delete(key)
     if (message.code === 'ENGINE_STOPPING') this.#socket.close(SERVICE_RESTART, 'the engine stops')
@@ -165,19 +165,24 @@ export class StreamSocket {
   }
 
   #reply(reply: Reply): void {
-    this.#write(encodeReply(reply))
+    this.#write(replyFrame(reply))
     if (this.#socket.bufferedAmount >= HIGH_WATER) this.#socket.pause()
   }
 
-  /** What is sent in one turn leaves in one write, with a committed event mostly that the next step has begun; see WritePace. */
-  #write(text: Buffer): void {
+  /**
+   * What is sent in one turn leaves in one write, with a committed event mostly that the next step has begun; see WritePace. A frame
+   * is written below `ws`, which would copy what all sockets share: whole, uncompressed frames may stand between its own.
+   */
+  #write(frame: Buffer): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return
     if (!this.#isCorked) {
       this.#isCorked = true
       this.#connection.cork()
       this.#context.pace.soon(this.#uncork)
     }
-    this.#socket.send(text, { binary: false }, this.#written)
+    // Whoever waits for room waits for one of those that made it scarce.
+    const isScarce = this.#connection.writableLength + frame.length > LOW_WATER
+    this.#connection.write(frame, isScarce ? this.#written : undefined)
   }
 
   #uncork = (): void => {
@@ -191,7 +196,7 @@ export class StreamSocket {
     return false
   }
 
-  /** Called for each message that has left the buffer. Each that rests has its turn; who fills the buffer again goes last. */
+  /** A message has left the buffer. Each that rests has its turn; who fills the buffer again goes last. */
   #written = (): void => {
     if (this.#socket.bufferedAmount > LOW_WATER) return
     if (this.#socket.isPaused) this.#socket.resume()

@@ -368,9 +368,9 @@ t.test('a hint is heard between the events that it stands between', async (t) =>
   feed.subscribe(id, {}, heard.listener)
   await heard.count(1)
   feed.publish(id, await recorder.complete(id, ['a']))
-  feed.hint(id, { type: 'step.started', path: 'b', attempt: 1, at: 1 })
+  feed.hint({ type: 'step.started', executionId: id, path: 'b', attempt: 1, at: 1 })
   feed.publish(id, await recorder.complete(id, ['b']))
-  feed.hint(id, { type: 'step.started', path: 'c', attempt: 1, at: 2 })
+  feed.hint({ type: 'step.started', executionId: id, path: 'c', attempt: 1, at: 2 })
   await heard.count(5)
   t.match(heard.messages.slice(1), [
     { seq: 2 },

@@ -23,7 +23,7 @@ t.test('an execution as server-sent events: named, with the seq as id', async (t
   })
   await client.count(2)
   feed.publish(id, await recorder.complete(id, ['a']))
-  feed.hint(id, { type: 'step.started', path: 'b', attempt: 1, at: 1 })
+  feed.hint({ type: 'step.started', executionId: id, path: 'b', attempt: 1, at: 1 })
   await client.count(4)
   const [retry, snapshot, event, hint] = client.messages
   t.same(retry, { retry: '1000' })

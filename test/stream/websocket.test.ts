@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import { PROMPT_WRITES } from '../../src/stream/write-pace.ts'
 import { completed, sequence } from '../engine/recorder.ts'
 import { startStreams } from './server.ts'
 
@@ -14,7 +15,7 @@ t.test('an execution’s socket sends its progress, then its events, with times 
   const client = connect(streamOf(id.toUpperCase()))
   await client.count(1)
   feed.publish(id, await recorder.complete(id, ['a']))
-  feed.hint(id, { type: 'step.started', path: 'b', attempt: 1, at: Date.UTC(2026, 10, 22) })
+  feed.hint({ type: 'step.started', executionId: id, path: 'b', attempt: 1, at: Date.UTC(2026, 10, 22) })
   await client.count(3)
   const [snapshot, event, hint] = client.messages
   t.match(snapshot, {
@@ -373,6 +374,30 @@ t.test('sockets close with 1012 when the engine stops', async (t) => {
   for (const client of [single, many]) {
     t.match(await client.closed, { code: 1012 })
     t.match(client.messages.at(-1), { type: 'error', code: 'ENGINE_STOPPING' })
+  }
+})
+
+t.test('more sockets than are written at once all hear everything in order, and of the end', async (t) => {
+  const { feed, recorder, connect } = await startStreams(t)
+  const id = await recorder.begin()
+  const clients = Array.from({ length: PROMPT_WRITES + 50 }, () => connect(streamOf(id)))
+  await Promise.all(clients.map((client) => client.count(1)))
+  feed.publish(id, await recorder.complete(id, ['a', 'b']))
+  feed.publish(id, await recorder.complete(id, ['c']))
+  await Promise.all(clients.map((client) => client.count(4)))
+  await feed.stop()
+  for (const client of clients) {
+    t.match(await client.closed, { code: 1012 })
+    t.same(
+      client.messages.map(({ type, seq }) => [type, seq]),
+      [
+        ['snapshot', 1],
+        ['event', 2],
+        ['event', 3],
+        ['event', 4],
+        ['error', undefined],
+      ],
+    )
   }
 })
 
