@@ -66,7 +66,7 @@ const measures: { readonly [K in keyof Charted]: Measure<K> } = {
       console.error(`${sockets} subscribers`)
       const report = await runProgram<{ figures: Charted['sharing']['subscribers'] }>(
         'subscribers.ts',
-        ['--sockets', sockets],
+        ['--sockets', sockets, '--only', 'each'],
         serverUrl,
       )
       subscribers.push(...report.figures)

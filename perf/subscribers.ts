@@ -2,7 +2,8 @@
  * What subscribers cost: one execution of 1,000 steps that 1,000 WebSockets follow, and 1,000 executions of ten steps that one
  * WebSocket each follows, in turns with the same executions and nobody listening. Every subscriber must hear every event; service,
  * subscribers and PostgreSQL share the machine. Medians of rounds in one service, the first of which do not count: 10,000 steps are
- * over in a quarter of a second, before the first have warmed anything up. `node perf/subscribers.ts`; `--sockets` 1000, `--json`.
+ * over in a quarter of a second, before the first have warmed anything up. `node perf/subscribers.ts`; `--sockets` 1000,
+ * `--only` one or each, `--json`.
  */
 import { randomUUID } from 'node:crypto'
 import { parseArgs } from 'node:util'
@@ -11,12 +12,16 @@ import { echoSteps } from './engine-program.ts'
 import { Clients, startService, times } from './service.ts'
 
 const { values } = parseArgs({
-  options: { sockets: { type: 'string', default: '1000' }, json: { type: 'boolean', default: false } },
+  options: {
+    sockets: { type: 'string', default: '1000' },
+    only: { type: 'string', default: 'one,each' },
+    json: { type: 'boolean', default: false },
+  },
 })
 const sockets = Number(values.sockets)
 const CONNECTIONS = 32
 const WARM_UPS = 2
-const ROUNDS = 7
+const ROUNDS = 5
 /** How long before they begin all executions are stored, and all sockets open, at first. */
 const AHEAD_MS = 8_000
 
@@ -117,7 +122,7 @@ async function ran(
 
 const EVENT = Buffer.from('{"type":"event"')
 
-/** Of an event as it was sent. What listeners do takes time from the service beside them: they parse no more than that. */
+/** Of an event as it was sent: listeners parse no more than that. */
 function seqOf(text: Buffer): number {
   const from = text.indexOf('"seq":') + '"seq":'.length
   return Number(text.toString('latin1', from, text.indexOf(',', from)))
@@ -162,11 +167,12 @@ class Audience {
   }
 }
 
+const works: Record<string, Work> = { one: { executions: 1, steps: 1_000 }, each: { executions: sockets, steps: 10 } }
+
 const measured: Subscribed[] = []
-for (const work of [
-  { executions: 1, steps: 1_000 },
-  { executions: sockets, steps: 10 },
-]) {
+for (const name of values.only.split(',')) {
+  const work = works[name]
+  if (work === undefined) throw new Error(`--only takes ${Object.keys(works).join(' or ')}`)
   let done: Subscribed[] | null = null
   for (let aheadMs = AHEAD_MS; done === null; aheadMs *= 2)
     done = await withDatabase('subscribers', (url) => measure(url, work, aheadMs))

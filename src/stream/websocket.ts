@@ -166,7 +166,7 @@ export class StreamSocket {
 
   #reply(reply: Reply): void {
     this.#write(replyFrame(reply))
-    if (this.#socket.bufferedAmount >= HIGH_WATER) this.#socket.pause()
+    if (this.#connection.writableLength >= HIGH_WATER) this.#socket.pause()
   }
 
   /**
@@ -191,17 +191,17 @@ export class StreamSocket {
   }
 
   #isReady(key: string): boolean {
-    if (this.#socket.bufferedAmount < HIGH_WATER) return true
+    if (this.#connection.writableLength < HIGH_WATER) return true
     this.#resting.add(key)
     return false
   }
 
   /** A message has left the buffer. Each that rests has its turn; who fills the buffer again goes last. */
   #written = (): void => {
-    if (this.#socket.bufferedAmount > LOW_WATER) return
+    if (this.#connection.writableLength > LOW_WATER) return
     if (this.#socket.isPaused) this.#socket.resume()
     for (const key of this.#resting) {
-      if (this.#socket.bufferedAmount >= HIGH_WATER) return
+      if (this.#connection.writableLength >= HIGH_WATER) return
       this.#resting.delete(key)
       this.#subscriptions.get(key)?.resume()
     }
