@@ -1,7 +1,7 @@
 /**
  * What subscribers cost: one execution of 1,000 steps that 1,000 WebSockets follow, and 1,000 executions of ten steps that one
  * WebSocket each follows, in turns with the same executions and nobody listening. Every subscriber must hear every event; service,
- * subscribers and PostgreSQL share the machine. Medians of rounds in one service, the first of which do not count: 10,000 steps are
+ * subscribers and PostgreSQL share the machine. The round of median speed counts, but for the first two of a service: 10,000 steps are
  * over in a quarter of a second, before the first have warmed anything up. `node perf/subscribers.ts`; `--sockets` 1000,
  * `--only` one or each, `--json`.
  */
@@ -36,6 +36,7 @@ interface Subscribed extends Work {
   readonly messages: number
   /** From the last commit of the last execution until the last subscriber had heard of it, ms; null without subscribers. */
   readonly behindMs: number | null
+  /** Of the process, which does the same with and without subscribers in turns. */
   readonly rssMiB: number | null
 }
 
@@ -53,7 +54,7 @@ async function measure(databaseUrl: string, work: Work, aheadMs: number): Promis
     for (let i = 0; i < WARM_UPS + ROUNDS; i++) {
       for (const one of cases) {
         const last = one.rounds.at(-1)
-        const ahead = last === undefined ? aheadMs : 500 + 2 * last.preparedMs
+        const ahead = last === undefined ? aheadMs : (aheadMs / AHEAD_MS) * (500 + 2 * last.preparedMs)
         const round = await follow(clients, database, { ...work, subscribers: one.subscribers }, ahead)
         if (round === null) return null
         one.rounds.push(round)
@@ -66,8 +67,8 @@ async function measure(databaseUrl: string, work: Work, aheadMs: number): Promis
     await service.stop()
   }
   return cases.map(({ subscribers, rounds, rssMiB }) => {
-    const { preparedMs: _, ...median } = rounds.slice(WARM_UPS).sort(bySpeed)[Math.floor(ROUNDS / 2)]!
-    return { ...work, subscribers, ...median, rssMiB }
+    const { preparedMs: _, ...typical } = rounds.slice(WARM_UPS).sort(bySpeed)[Math.floor(ROUNDS / 2)]!
+    return { ...work, subscribers, ...typical, rssMiB }
   })
 }
 

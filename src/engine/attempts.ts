@@ -63,10 +63,15 @@ export class Attempts implements AttemptOwner {
     const attempt = new Attempt(subject, this.#services, this)
     if (attempt.isOver) return
     this.#running.set(step.path, attempt)
-    // What is over at once is told by its event.
+    // What is over at once has its event, if anything came of it.
     if (!feed.isWatched(subject.executionId)) return
-    const { executionId, path, attempt: number } = subject
-    feed.hint({ type: 'step.started', executionId, path, attempt: number, at: clock.now(), wire: undefined })
+    feed.hint({
+      type: 'step.started',
+      executionId: subject.executionId,
+      path: subject.path,
+      attempt: subject.attempt,
+      at: clock.now(),
+    })
   }
 
   ended(subject: StepAttempt, outcome: AttemptOutcome | Deferral | null): void {

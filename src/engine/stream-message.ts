@@ -5,7 +5,7 @@ import type { ExecutionStatus } from './core/state.ts'
 
 /**
  * What a subscriber hears. Times (`at`) are ms since 1970 here and RFC 3339 on the wire. A message object is shared by all
- * who hear it and must not be changed, but for `wire`.
+ * who hear it and must not be changed.
  */
 export type StreamMessage =
   | SnapshotMessage
@@ -16,9 +16,14 @@ export type StreamMessage =
   | WorkflowLaggedMessage
   | FailureMessage
 
+/**
+ * Where a message keeps the WebSocket frame that is made of it once for all who hear it; no JSON shows it. It is kept here since the
+ * message is what they share: a WeakMap of messages took 1.3 µs each, a third of what it was to save.
+ */
+export const FRAME = Symbol('frame')
+
 interface Encodable {
-  /** The message as it is sent, once somebody has encoded it: the others take it from here. */
-  wire?: Buffer | undefined
+  [FRAME]?: Buffer
 }
 
 /** Always the first of a subscription: the progress as of `seq`. */
@@ -102,5 +107,5 @@ export interface SubscribeOptions {
 /** A committed event as subscribers hear it. */
 export function messageOf(event: JournalEvent): EventMessage {
   const { executionId, seq, at, percentage } = event
-  return { type: 'event', executionId, seq, at, percentage, event, wire: undefined }
+  return { type: 'event', executionId, seq, at, percentage, event }
 }

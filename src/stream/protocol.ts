@@ -1,5 +1,5 @@
 import { Compile } from 'typebox/compile'
-import type { EventMessage, StartedHint, StreamMessage } from '../engine/stream-message.ts'
+import { type EventMessage, FRAME, type StartedHint, type StreamMessage } from '../engine/stream-message.ts'
 import { CairnError, type ErrorCode, type Fault } from '../errors.ts'
 import { schemaFaults } from '../schema-faults.ts'
 import { progressResource, rfc3339, withTimes } from './resource.ts'
@@ -22,8 +22,8 @@ export type Reply =
 
 /** A message of the feed as a frame of text: made once, however many hear it. */
 export function frameOf(message: StreamMessage): Buffer {
-  message.wire ??= textFrame(textOf(message))
-  return message.wire
+  message[FRAME] ??= textFrame(textOf(message))
+  return message[FRAME]
 }
 
 /** A message of the feed as JSON in UTF-8. */
@@ -65,11 +65,11 @@ function textOf(message: StreamMessage): string {
     case 'step.started':
       return startedText(message)
     case 'snapshot': {
-      const { wire, at, progress, ...rest } = message
+      const { at, progress, ...rest } = message
       return JSON.stringify({ ...rest, at: rfc3339(at), progress: progressResource(progress) })
     }
     default: {
-      const { wire, at, ...rest } = message
+      const { at, ...rest } = message
       return JSON.stringify({ ...rest, at: rfc3339(at) })
     }
   }
@@ -77,7 +77,7 @@ function textOf(message: StreamMessage): string {
 
 /**
  * `{ type, executionId, seq, at, percentage, event: eventResource(event) }`, written out: the journal has encoded most data already,
- * and only a path may need escapes. A third of the time that JSON.stringify of the objects takes, and of two messages a step.
+ * and only a path may need escapes. A third of the time that JSON.stringify of the objects takes; protocol.test.ts holds it to them.
  */
 function eventText({ executionId, seq, at, percentage, event }: EventMessage): string {
   const { path, attempt } = event

@@ -13,12 +13,13 @@ let secondText = ''
 
 /** The text of the second is kept: most times are near the one before, and each message has two (Date takes 1.2 µs). */
 export function rfc3339(ms: number): string {
-  const next = Math.floor(ms / 1000)
+  const whole = Math.trunc(ms)
+  const next = Math.floor(whole / 1000)
   if (next !== second) {
     secondText = new Date(next * 1000).toISOString().slice(0, -'000Z'.length)
     second = next
   }
-  return `${secondText}${String(Math.floor(ms) - next * 1000).padStart(3, '0')}Z`
+  return `${secondText}${String(whole - next * 1000).padStart(3, '0')}Z`
 }
 
 const rfc3339OrNull = (ms: number | null): string | null => (ms === null ? null : rfc3339(ms))

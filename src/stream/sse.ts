@@ -29,7 +29,7 @@ export class EventStream extends Readable {
     const options = { ...(after !== undefined && { after }), ready: () => this.#isReady }
     this.#subscription = feed.subscribe(executionId, options, (message) => {
       if (message.type === 'error') this.end()
-      else this.#write(frameOf(message))
+      else this.#write(blockOf(message))
     })
     // Proxies cut connections that say nothing; a client that has gone away is found out by writing to it.
     this.#heartbeat = setInterval(() => this.#isReady && this.#write(': still here\n\n'), heartbeatMs)
@@ -61,7 +61,7 @@ export class EventStream extends Readable {
   }
 }
 
-function frameOf(message: StreamMessage): Buffer {
+function blockOf(message: StreamMessage): Buffer {
   const id = idOf(message)
   const head = `${id === null ? '' : `id: ${id}\n`}event: ${message.type}\ndata: `
   return Buffer.concat([Buffer.from(head), encode(message), Buffer.from('\n\n')])

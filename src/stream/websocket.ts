@@ -13,7 +13,7 @@ export interface SocketContext {
   readonly feed: Pick<Feed, 'subscribe' | 'subscribeWorkflow'>
   readonly workflowExists: (workflowId: string) => Promise<boolean>
   readonly log: Pick<Log, 'error'>
-  readonly pace: WritePace
+  readonly pace: Pick<WritePace, 'soon'>
 }
 
 type Connection = Pick<Writable, 'cork' | 'uncork' | 'write' | 'writableLength'>
@@ -43,6 +43,7 @@ export class StreamSocket {
   /** It stands for one subscription and ends with it. */
   #isSingle = false
   #isCorked = false
+  #awaitsTurn = false
 
   /** `connection`: the one below the socket. */
   constructor(socket: WebSocket, connection: Connection, context: SocketContext) {
@@ -50,6 +51,8 @@ export class StreamSocket {
     this.#connection = connection
     this.#context = context
     socket.on('close', () => this.#end())
+    // The answer is corked in already, and shall not wait: `ws` cuts off who has 60 of them outstanding.
+    socket.on('ping', this.#uncork)
   }
 
   /** Follows one execution for as long as the socket is open. */
@@ -170,22 +173,32 @@ export class StreamSocket {
   }
 
   /**
-   * What is sent in one turn leaves in one write, with a committed event mostly that the next step has begun; see WritePace. A frame
-   * is written below `ws`, which would copy what all sockets share: whole, uncompressed frames may stand between its own.
+   * What is sent until its turn leaves in one write (see WritePace), and before that when the buffer is full: it is for the client to be
+   * slow. A frame is written below `ws`, which would copy what all sockets share: whole, uncompressed ones may stand between its own.
    */
   #write(frame: Buffer): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return
     if (!this.#isCorked) {
       this.#isCorked = true
       this.#connection.cork()
-      this.#context.pace.soon(this.#uncork)
+    }
+    if (!this.#awaitsTurn) {
+      this.#awaitsTurn = true
+      this.#context.pace.soon(this.#takeTurn)
     }
     // Whoever waits for room waits for one of those that made it scarce.
     const isScarce = this.#connection.writableLength + frame.length > LOW_WATER
     this.#connection.write(frame, isScarce ? this.#written : undefined)
+    if (this.#connection.writableLength >= HIGH_WATER) this.#uncork()
+  }
+
+  #takeTurn = (): void => {
+    this.#awaitsTurn = false
+    this.#uncork()
   }
 
   #uncork = (): void => {
+    if (!this.#isCorked) return
     this.#isCorked = false
     this.#connection.uncork()
   }

@@ -47,7 +47,8 @@ t.test('a message is encoded once', async (t) => {
 })
 
 t.test('times are those of Date, before 1970 and with fractions, too', async (t) => {
-  for (const ms of [0, 999, 1_000, at, at + 0.75, -1, -1_000, -1_500]) t.equal(rfc3339(ms), new Date(ms).toISOString())
+  for (const ms of [0, 999, 1_000, at, at + 0.75, -0.5, -1, -1_000, -1_500.5])
+    t.equal(rfc3339(ms), new Date(ms).toISOString())
 })
 
 // RFC 6455 has three ways to say how long a frame is; that for less than 126 bytes only a reply needs.
