@@ -7,7 +7,7 @@ import type { ExecutionStatus } from './core/state.ts'
  * What a subscriber hears. Times (`at`) are ms since 1970 here and RFC 3339 on the wire. A message object is shared by all
  * who hear it and must not be changed.
  */
-export type StreamMessage =
+export type StreamMessage = { [FRAME]?: Buffer } & (
   | SnapshotMessage
   | EventMessage
   | StartedHint
@@ -15,6 +15,7 @@ export type StreamMessage =
   | ExecutionMessage
   | WorkflowLaggedMessage
   | FailureMessage
+)
 
 /**
  * Where a message keeps the WebSocket frame that is made of it once for all who hear it; no JSON shows it. It is kept here since the
@@ -22,12 +23,8 @@ export type StreamMessage =
  */
 export const FRAME = Symbol('frame')
 
-interface Encodable {
-  [FRAME]?: Buffer
-}
-
 /** Always the first of a subscription: the progress as of `seq`. */
-export interface SnapshotMessage extends Encodable {
+export interface SnapshotMessage {
   readonly type: 'snapshot'
   readonly executionId: string
   readonly seq: number
@@ -36,7 +33,7 @@ export interface SnapshotMessage extends Encodable {
 }
 
 /** One committed event; per subscription the seqs only rise, and none is missing that no `lagged` names. */
-export interface EventMessage extends Encodable {
+export interface EventMessage {
   readonly type: 'event'
   readonly executionId: string
   readonly seq: number
@@ -46,7 +43,7 @@ export interface EventMessage extends Encodable {
 }
 
 /** An attempt began: a hint, not durable, without a seq, and dropped where it cannot be delivered at once. */
-export interface StartedHint extends Encodable {
+export interface StartedHint {
   readonly type: 'step.started'
   readonly executionId: string
   readonly path: string
@@ -55,7 +52,7 @@ export interface StartedHint extends Encodable {
 }
 
 /** Stands in place of the events `fromSeq` to `toSeq`: the subscriber was too slow for them, or they were compacted away. */
-export interface LaggedMessage extends Encodable {
+export interface LaggedMessage {
   readonly type: 'lagged'
   readonly executionId: string
   readonly fromSeq: number
@@ -64,7 +61,7 @@ export interface LaggedMessage extends Encodable {
 }
 
 /** An execution of a watched workflow changed its status; sent at least once for each change. */
-export interface ExecutionMessage extends Encodable {
+export interface ExecutionMessage {
   readonly type: 'execution'
   readonly executionId: string
   readonly workflowId: string
@@ -75,7 +72,7 @@ export interface ExecutionMessage extends Encodable {
 }
 
 /** A subscriber of a workflow was too slow for `missed` messages: the list of executions tells what there is now. */
-export interface WorkflowLaggedMessage extends Encodable {
+export interface WorkflowLaggedMessage {
   readonly type: 'lagged'
   readonly workflowId: string
   readonly missed: number
@@ -83,7 +80,7 @@ export interface WorkflowLaggedMessage extends Encodable {
 }
 
 /** The last message of a subscription that cannot be served (any longer). */
-export interface FailureMessage extends Encodable {
+export interface FailureMessage {
   readonly type: 'error'
   readonly executionId: string
   readonly code: ErrorCode

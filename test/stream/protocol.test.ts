@@ -41,9 +41,11 @@ t.test('a hint is its members', async (t) => {
   })
 })
 
-t.test('a message is encoded once', async (t) => {
+t.test('a message is encoded once, and shows nothing of it to those who hear it in the process', async (t) => {
   const message = messageOf(event())
+  const before = JSON.stringify(message)
   t.equal(frameOf(message), frameOf(message))
+  t.equal(JSON.stringify(message), before)
 })
 
 t.test('times are those of Date, before 1970 and with fractions, too', async (t) => {

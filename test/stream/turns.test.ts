@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { StreamSocket } from '../../src/stream/websocket.ts'
-import { openFeed, openRecorder } from '../engine/recorder.ts'
+import { Heard, openFeed, openRecorder } from '../engine/recorder.ts'
 
 const BYTES = 100_000
 
@@ -25,31 +25,24 @@ t.test('a socket whose turn never comes sends what fills its buffer, and answers
   })
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
   t.teardown(() => client.terminate())
-  const heard: { seq: number }[] = []
-  const waiting: { count: number; resolve: () => void }[] = []
-  client.on('message', (text) => {
-    heard.push(JSON.parse(String(text)))
-    for (const { count, resolve } of waiting) if (heard.length >= count) resolve()
-  })
-  const count = (count: number): Promise<void> => new Promise((resolve) => waiting.push({ count, resolve }))
+  const heard = new Heard<{ seq: number }>()
+  client.on('message', (text) => heard.listener(JSON.parse(String(text))))
   await once(client, 'open')
   const answered = once(client, 'pong')
   while (turns.length === 0) await new Promise(setImmediate)
-  t.equal(heard.length, 0, 'the snapshot waits')
+  t.equal(heard.messages.length, 0, 'the snapshot waits')
   client.ping()
   await answered
-  const full = count(1 + 3)
   for (let i = 0; i < 3; i++) feed.publish(id, await recorder.complete(id, ['a'], 'x'.repeat(BYTES)))
-  await full
+  await heard.count(1 + 3)
   t.equal(turns.length, 1, 'it asks once')
   feed.publish(id, await recorder.complete(id, ['b']))
   const [peer] = server.clients
   while (peer!.bufferedAmount === 0) await new Promise(setImmediate)
-  const last = count(1 + 4)
   turns[0]!()
-  await last
+  await heard.count(1 + 4)
   t.same(
-    heard.map(({ seq }) => seq),
+    heard.messages.map(({ seq }) => seq),
     [1, 2, 3, 4, 5],
   )
 })
