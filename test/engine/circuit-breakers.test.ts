@@ -132,7 +132,11 @@ t.test('a failure that is an answer opens nothing', async (t) => {
       throw new ActionError('Http4xx', 'answered 404', { details: { status: 404 } })
     },
   })
-  for (let i = 0; i < 4; i++) await ended(engine, await run(engine, [call('target', policy())]))
+  const fail = async () => ended(engine, await run(engine, [call('target', policy())]))
+  for (let i = 0; i < 4; i++) await fail()
+  // What is known of a circuit is told to the database beside the execution that met it.
+  await until('the circuit is on record', () => engine.circuitBreakers.find('target'))
+  t.match(await fail(), { status: 'failed', error: { type: 'Http4xx' } }, 'it is called still')
   t.match(await engine.circuitBreakers.find('target'), { state: 'closed' })
 })
 
